@@ -57,17 +57,33 @@ func (k Kind) String() string {
 // by a dot and a narrower reason: "invalid_request.model_missing" has the code "invalid_request".
 const (
 	InvalidAPIKey      = "invalid_api_key"
-	PolicyBlocked      = "policy_blocked"      // args: rule
-	SystemStopped      = "system_stopped"      // args: system
-	SystemUnknown      = "system_unknown"      // args: system
-	ModelNotFound      = "model_not_found"     // args: model, system
-	ModelNotEvidenced  = "model_not_evidenced" // args: model
-	RegionNotAllowed   = "region_not_allowed"  // args: model, region
+	PolicyBlocked      = "policy_blocked"        // args: rule
+	GuardFailed        = "policy_blocked.failed" // a guard could not run, so the call is refused
+	SystemStopped      = "system_stopped"        // args: system
+	SystemUnknown      = "system_unknown"        // args: system
+	ModelNotFound      = "model_not_found"       // args: model, system
+	ModelNotEvidenced  = "model_not_evidenced"   // args: model
+	RegionNotAllowed   = "region_not_allowed"    // args: model, region
 	InvalidRequest     = "invalid_request"
 	PartNotInspectable = "part_not_inspectable" // args: part
 	BodyTooLarge       = "body_too_large"       // args: limit (lang.Bytes)
 	RateLimited        = "rate_limited"         // args: seconds
 	RecordUnavailable  = "record_unavailable"
+)
+
+// Keys of problems that only pages have.
+const (
+	PageNotFound    = "not_found"
+	EntryNotFound   = "entry_not_found" // args: id, newest
+	RoleForbidden   = "forbidden"
+	CrossSite       = "cross_site"
+	SignInWrong     = "sign_in_wrong"
+	SignInPaused    = "sign_in_paused" // args: seconds
+	AccountEnded    = "account_ended"  // args: date, in words
+	LinkUsed        = "link_used"
+	PasswordShort   = "password_short" // args: n
+	PasswordDiffers = "password_differs"
+	LogRefuses      = "log_refuses"
 )
 
 // Error is a problem that a person can act on.

@@ -1,0 +1,17 @@
+package lang
+
+// catalogue holds every message, one map per subject. It never changes.
+var catalogue = []map[string]message{commonMessages, problemMessages, webMessages, domainMessages, listMessages, callMessages, publicMessages}
+
+// commonMessages are parts of other messages.
+var commonMessages = map[string]message{
+	"list.and":      {"{first} und {last}", "{first} and {last}"},
+	"duration.ms":   {"{n} {n|Millisekunde|Millisekunden}", "{n} {n|millisecond|milliseconds}"},
+	"duration.s":    {"{n} {n|Sekunde|Sekunden}", "{n} {n|second|seconds}"},
+	"duration.min":  {"{n} {n|Minute|Minuten}", "{n} {n|minute|minutes}"},
+	"time.as_of":    {"Stand vor {age}", "As of {age} ago"},
+	"lang.name.de":  {"Deutsch", "Deutsch"},
+	"lang.name.en":  {"English", "English"},
+	"lang.short.de": {"DE", "DE"},
+	"lang.short.en": {"EN", "EN"},
+}

@@ -1,0 +1,108 @@
+package lang
+
+// problemMessages are the sentences of package problem: what happened, why, and what to do about it.
+var problemMessages = map[string]message{
+	// refusals of the gateway
+	"problem.invalid_api_key": {
+		"Aufruf abgelehnt: Der Schlüssel ist unbekannt, abgelaufen oder gesperrt. Prüfen Sie, ob er vollständig übertragen wird (Authorization: Bearer lp-…), oder lassen Sie sich einen neuen Zugang ausstellen.",
+		"Call refused: the key is unknown, expired or revoked. Check that it is sent in full (Authorization: Bearer lp-…), or ask for a new one.",
+	},
+	"problem.policy_blocked": {
+		"Aufruf abgelehnt: Regel {rule} lässt diesen Inhalt nicht zu. Nichts hat das Haus verlassen. Entfernen Sie die im Nachweis markierte Stelle und senden Sie den Aufruf erneut.",
+		"Call refused: rule {rule} does not allow this content. Nothing left the house. Remove the passage marked in the record and send the call again.",
+	},
+	"problem.policy_blocked.failed": {
+		"Aufruf abgelehnt: Eine Leitplanke ist ausgefallen, deshalb konnte der Inhalt nicht geprüft werden. Nichts hat das Haus verlassen. Versuchen Sie es erneut; bleibt der Fehler, hilft die IT mit der Kennung.",
+		"Call refused: a guardrail failed, so the content could not be checked. Nothing left the house. Try again; if the failure stays, IT can help with the id.",
+	},
+	"problem.system_stopped": {
+		"Aufruf abgelehnt: Das KI-System {system} ist angehalten. Wer es angehalten hat und warum, steht in den Nachweisen. Sobald der Stopp aufgehoben ist, geht derselbe Aufruf wieder.",
+		"Call refused: the AI system {system} is stopped. Who stopped it and why stands in the evidence. Once the stop is lifted, the same call works again.",
+	},
+	"problem.system_unknown": {
+		"Aufruf abgelehnt: Dieser Zugang gehört zu keinem eingetragenen KI-System ({system}). Lassen Sie das System eintragen oder verwenden Sie den Schlüssel eines eingetragenen Systems.",
+		"Call refused: this key belongs to no registered AI system ({system}). Have the system registered, or use the key of a registered one.",
+	},
+	"problem.model_not_found": {
+		"Aufruf abgelehnt: Das Modell {model} ist für das KI-System {system} nicht eingetragen. /v1/models nennt die Modelle, die dieser Zugang verwenden darf.",
+		"Call refused: the model {model} is not registered for the AI system {system}. /v1/models lists the models that this key may use.",
+	},
+	"problem.model_not_evidenced": {
+		"Aufruf abgelehnt: Für das Modell {model} liegt kein gültiger Nachweis des Anbieters vor. Die IT kann ihn hinterlegen; bis dahin ist die Route abgeschaltet.",
+		"Call refused: there is no valid proof from the provider for the model {model}. IT can file it; until then the route is off.",
+	},
+	"problem.region_not_allowed": {
+		"Aufruf abgelehnt: Das Modell {model} läuft in der Region {region}, die für dieses KI-System nicht erlaubt ist. Wählen Sie ein Modell in einer erlaubten Region.",
+		"Call refused: the model {model} runs in the region {region}, which is not allowed for this AI system. Choose a model in an allowed region.",
+	},
+	"problem.invalid_request": {
+		"Aufruf abgelehnt: Die Anfrage lässt sich nicht lesen. Prüfen Sie das Feld, das die Antwort nennt, und senden Sie sie erneut.",
+		"Call refused: the request cannot be read. Check the field that the answer names, and send it again.",
+	},
+	"problem.part_not_inspectable": {
+		"Aufruf abgelehnt: Der Teil {part} lässt sich nicht prüfen, und dieses KI-System maskiert seine Texte. Senden Sie den Inhalt als Text oder lassen Sie den Teil weg.",
+		"Call refused: the part {part} cannot be inspected, and this AI system masks its texts. Send the content as text, or leave the part out.",
+	},
+	"problem.body_too_large": {
+		"Die Anfrage ist größer als erlaubt ({limit}). Senden Sie weniger Text oder teilen Sie ihn auf mehrere Aufrufe auf.",
+		"The request is larger than allowed ({limit}). Send less text or split it into several calls.",
+	},
+	"problem.rate_limited": {
+		"Aufruf abgelehnt: Dieser Zugang hat zu viele Aufrufe auf einmal gesendet. In {seconds} {seconds|Sekunde|Sekunden} geht es weiter.",
+		"Call refused: this key sent too many calls at once. It works again in {seconds} {seconds|second|seconds}.",
+	},
+	"problem.record_unavailable": {
+		"Aufruf abgelehnt: Das Protokoll kann nicht geschrieben werden, und ohne Eintrag gibt es keinen Aufruf. Die IT sieht den Grund mit „leitplanke doctor“; danach geht derselbe Aufruf wieder.",
+		"Call refused: the log cannot be written, and without an entry there is no call. IT sees the reason with “leitplanke doctor”; after that the same call works again.",
+	},
+
+	// pages
+	"problem.internal": {
+		"Hier ist etwas schiefgegangen, das wir nicht vorhergesehen haben. Ihre Eingabe hat nichts verändert. Versuchen Sie es erneut; bleibt der Fehler, hilft die IT mit der Kennung.",
+		"Something went wrong that we did not foresee. Your input changed nothing. Try again; if it stays, IT can help with the id.",
+	},
+	"problem.not_found": {
+		"Unter dieser Adresse gibt es nichts, oder nichts, was Sie sehen dürfen. Prüfen Sie die Adresse oder suchen Sie in den Nachweisen.",
+		"There is nothing at this address, or nothing that you may see. Check the address, or search the evidence.",
+	},
+	"problem.entry_not_found": {
+		"Den Eintrag {id} gibt es nicht. Der neueste Eintrag hat die Nummer {newest}.",
+		"There is no entry {id}. The newest entry has the number {newest}.",
+	},
+	"problem.forbidden": {
+		"Ihre Rolle darf das nicht. Wer es darf, steht unter Transparenz; die KI-Beauftragte kann Rollen ändern.",
+		"Your role may not do this. The transparency page says who may; the AI officer can change roles.",
+	},
+	"problem.cross_site": {
+		"Diese Anfrage kam von einer anderen Website und wurde deshalb nicht ausgeführt. Öffnen Sie Leitplanke direkt und wiederholen Sie den Schritt.",
+		"This request came from another website, so it was not carried out. Open Leitplanke directly and repeat the step.",
+	},
+	"problem.sign_in_wrong": {
+		"Anmeldename und Kennwort passen nicht zusammen. Prüfen Sie die Schreibweise; ein neues Kennwort stellt die IT mit „leitplanke user reset“ aus.",
+		"Sign-in name and password do not match. Check the spelling; IT can issue a new password with “leitplanke user reset”.",
+	},
+	"problem.sign_in_paused": {
+		"Zu viele Versuche. Die Anmeldung für dieses Konto ruht noch {seconds} {seconds|Sekunde|Sekunden}; danach geht es weiter.",
+		"Too many attempts. Sign-in for this account rests for another {seconds} {seconds|second|seconds}; then it works again.",
+	},
+	"problem.account_ended": {
+		"Dieses Konto ist seit dem {date} beendet. Die KI-Beauftragte kann es verlängern.",
+		"This account ended on {date}. The AI officer can extend it.",
+	},
+	"problem.link_used": {
+		"Dieser Link wurde schon benutzt oder ist abgelaufen. Die IT stellt mit „leitplanke user reset“ einen neuen aus.",
+		"This link has been used or has expired. IT can issue a new one with “leitplanke user reset”.",
+	},
+	"problem.password_short": {
+		"Das Kennwort ist zu kurz. Nehmen Sie mindestens {n} Zeichen; ein Satz ist leichter zu merken als Sonderzeichen.",
+		"The password is too short. Use at least {n} characters; a sentence is easier to remember than special characters.",
+	},
+	"problem.password_differs": {
+		"Die beiden Eingaben sind verschieden. Geben Sie das Kennwort zweimal gleich ein.",
+		"The two entries differ. Type the same password twice.",
+	},
+	"problem.log_refuses": {
+		"Das Protokoll nimmt keine Einträge an, deshalb ist dieser Schritt nicht möglich. Lesen und Prüfen gehen weiter. Die IT sieht den Grund mit „leitplanke doctor“.",
+		"The log takes no entries, so this step is not possible. Reading and verifying still work. IT sees the reason with “leitplanke doctor”.",
+	},
+}
