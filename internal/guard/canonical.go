@@ -12,6 +12,9 @@ func canonical(typ, value string) string {
 	if typ == "EMAIL" {
 		return strings.ToLower(value)
 	}
+	if typ == "PHONE" {
+		value = strings.Replace(value, "(0)", "", 1)
+	}
 	var b strings.Builder
 	for _, r := range value {
 		if unicode.IsLetter(r) || unicode.IsDigit(r) {
@@ -21,12 +24,6 @@ func canonical(typ, value string) string {
 	text := b.String()
 	if typ != "PHONE" {
 		return text
-	}
-	if strings.Contains(value, "(0)") {
-		text = strings.Replace(text, "0", "", 1)
-		if strings.HasPrefix(text, "049") { // "00" lost one of its zeros
-			text = "0" + text
-		}
 	}
 	switch {
 	case strings.HasPrefix(value, "+"):
