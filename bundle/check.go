@@ -1,0 +1,401 @@
+package bundle
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"iter"
+	"slices"
+
+	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// Entry is one stored entry as a verifier meets it.
+type Entry struct {
+	N      uint64
+	Hash   []byte // stored leaf hash, 32 bytes
+	Leaf   []byte // nil: destroyed after its term, or outside the period of the bundle
+	Salt   []byte // of the record key
+	Sealed []byte // ciphertext; nil: erased, or there never was one
+
+	Outside bool // the entry lies outside the period of the bundle: only its hash is here
+
+	Row     bool    // the columns below were stored beside the leaf and have to agree with it
+	Opening *uint64 // number of the opening that this entry ends
+	Key     string  // reference of the sealing key
+}
+
+// Log is what a check reads: a live database or an exported bundle.
+type Log struct {
+	Origin      string
+	Size        uint64                                    // entries that have to be there
+	Key         string                                    // note verifier key of the log
+	Entries     iter.Seq2[Entry, error]                   // all of them, in order
+	Tile        func(level int, n uint64) ([]byte, error) // stored full tile; nil where the reader stores none
+	Checkpoints []Signed                                  // by rising size
+	Also        func(e Entry, l *Leaf) error              // further check of an entry that is sound so far; may be nil
+	Reduced     bool                                      // the leaves are those of a part of the log only
+}
+
+// Signed is a stored checkpoint: the size it is filed under and the note itself.
+type Signed struct {
+	Size uint64
+	Note string
+	What string // where it stands, for messages: "checkpoint", "mark", "trusted checkpoint"
+}
+
+// Bad is the first thing that is wrong. Entry is nil where no entry can be named.
+type Bad struct {
+	Entry *uint64 `json:"entry"`
+	What  string  `json:"what"`
+}
+
+// Report is the result of a verification.
+type Report struct {
+	OK          bool   `json:"ok"`
+	Entries     uint64 `json:"entries"`     // leaves that were read and hashed
+	Size        uint64 `json:"size"`        // entries of the log
+	Root        string `json:"root"`        // base64 of the root over all entries
+	Checkpoints int    `json:"checkpoints"` // that were verified
+	FirstBad    *Bad   `json:"first_bad"`
+	Trusted     bool   `json:"trusted"` // key or a checkpoint was confirmed from outside
+
+	Origin      string `json:"origin"`
+	Fingerprint string `json:"fingerprint"` // of the log key, SHA-256
+	Sealed      uint64 `json:"sealed"`      // sealed parts whose hash was compared
+	Erased      uint64 `json:"erased"`      // sealed parts and leaves that are gone with an entry that says so
+	Open        uint64 `json:"open"`        // openings without an end: calls in flight
+	Stops       uint64 `json:"stops"`       // entries that raised the epoch
+	Covered     uint64 `json:"covered"`     // entries below the largest verified checkpoint
+	Reduced     bool   `json:"reduced"`     // the bundle holds the leaves of a part of the log only
+}
+
+func (r *Report) bad(n uint64, format string, args ...any) {
+	r.OK = false
+	if r.FirstBad == nil || r.FirstBad.Entry == nil || n < *r.FirstBad.Entry {
+		r.FirstBad = &Bad{Entry: &n, What: fmt.Sprintf(format, args...)}
+	}
+}
+
+func (r *Report) badFile(format string, args ...any) {
+	r.OK = false
+	if r.FirstBad == nil {
+		r.FirstBad = &Bad{What: fmt.Sprintf(format, args...)}
+	}
+}
+
+// checker walks the entries of one log in order.
+type checker struct {
+	log    Log
+	report *Report
+	peaks  Peaks
+	tiles  [8][]Hash // hashes of the tile that is being filled, by level
+	keys   note.Verifiers
+	next   int // checkpoints below it are verified
+
+	epoch    uint64 // 0 = not known yet
+	open     map[uint64]bool
+	gone     []Span            // leaves that are not there
+	unsealed []unsealed        // sealed parts that are not there
+	erased   map[string][]Span // sealed parts that may be gone, by system; "" = of any system
+	retained []Span            // leaves that may be gone
+	shredded map[string]bool   // keys that an entry says are destroyed
+}
+
+type unsealed struct {
+	n           uint64
+	key, system string
+}
+
+// Check verifies a log: every leaf is canonical and hashes to what is stored, tiles and every checkpoint follow from the
+// leaves, sealed parts are unchanged, what is missing is explained by an entry, every call has one end, and no call
+// opened under rules older than the newest change before it. It stops at the first entry that is wrong.
+func Check(ctx context.Context, l Log) *Report {
+	r := &Report{OK: true, Size: l.Size, Origin: l.Origin, Reduced: l.Reduced}
+	c := &checker{log: l, report: r, open: map[uint64]bool{}, shredded: map[string]bool{}, erased: map[string][]Span{}}
+	v, err := note.NewVerifier(l.Key)
+	if err != nil {
+		r.badFile("the log key cannot be read: %v", err)
+		return r
+	}
+	r.Fingerprint, _ = Fingerprint(l.Key) // NewVerifier has read the key
+	if v.Name() != l.Origin {
+		r.badFile("the log key is for %q, the log is %q", v.Name(), l.Origin)
+		return r
+	}
+	c.keys = note.VerifierList(v)
+	c.checkpoints()
+	for e, err := range l.Entries {
+		if ctx.Err() != nil {
+			r.badFile("stopped: %v", ctx.Err())
+			return r
+		}
+		if err != nil {
+			r.bad(c.peaks.Size, "%v", err)
+			break
+		}
+		if !r.OK && r.FirstBad.Entry != nil && *r.FirstBad.Entry < e.N {
+			break
+		}
+		if err := c.entry(e); err != nil {
+			r.bad(min(e.N, c.peaks.Size), "%v", err)
+			break
+		}
+		c.checkpoints()
+	}
+	c.end()
+	root := c.peaks.Root()
+	r.Root = root.String()
+	return r
+}
+
+func (c *checker) entry(e Entry) error {
+	if e.N != c.peaks.Size {
+		return fmt.Errorf("entry %d is missing", c.peaks.Size)
+	}
+	if c.peaks.Size >= c.log.Size {
+		return fmt.Errorf("more entries than the %d that the log says it has", c.log.Size)
+	}
+	if len(e.Hash) != tlog.HashSize {
+		return fmt.Errorf("the stored leaf hash has %d bytes", len(e.Hash))
+	}
+	hash := Hash(e.Hash)
+	switch {
+	case e.Leaf != nil:
+		if LeafHash(e.Leaf) != hash {
+			return fmt.Errorf("the leaf does not have the hash that is stored for it")
+		}
+		leaf, err := DecodeLeaf(e.Leaf)
+		if err != nil {
+			return err
+		}
+		if err := c.leaf(e, leaf); err != nil {
+			return err
+		}
+		c.report.Entries++
+	case e.Outside:
+	default:
+		if e.Sealed != nil || e.Salt != nil {
+			return fmt.Errorf("a sealed part without its leaf")
+		}
+		c.gone = addSpan(c.gone, e.N)
+	}
+	c.peaks.Add(hash)
+	return c.tile(0, e.N, hash)
+}
+
+func (c *checker) leaf(e Entry, l *Leaf) error {
+	if e.Row {
+		if e.Key != l.Key {
+			return fmt.Errorf("the key reference stored beside the leaf is not the leaf's")
+		}
+		var ends *uint64
+		if l.Type.Ends() {
+			ends = l.Ref
+		}
+		if (e.Opening == nil) != (ends == nil) || (ends != nil && *ends != *e.Opening) {
+			return fmt.Errorf("the opening stored beside the leaf is not the leaf's")
+		}
+	}
+	switch {
+	case len(l.HSealed) == 0:
+		if e.Sealed != nil || e.Salt != nil {
+			return fmt.Errorf("a sealed part that the leaf does not know")
+		}
+	case e.Sealed == nil && e.Salt == nil:
+		c.unsealed = append(c.unsealed, unsealed{e.N, l.Key, l.System})
+	case !bytes.Equal(SealedHash(e.Salt, e.Sealed), l.HSealed):
+		return fmt.Errorf("the sealed part was changed: its hash is not the one in the leaf")
+	default:
+		c.report.Sealed++
+	}
+	if c.log.Also != nil {
+		if err := c.log.Also(e, l); err != nil {
+			return err
+		}
+	}
+	switch {
+	case l.Type.Governs():
+		if c.epoch != 0 && l.Epoch != c.epoch+1 {
+			return fmt.Errorf("a change of what is allowed with epoch %d after epoch %d", l.Epoch, c.epoch)
+		}
+		c.epoch = l.Epoch
+		c.report.Stops++
+	case l.Type == CallOpen:
+		if c.epoch != 0 && l.Epoch != c.epoch {
+			return fmt.Errorf("a call opened under the rules of epoch %d after epoch %d had begun", l.Epoch, c.epoch)
+		}
+		c.epoch = l.Epoch
+		c.open[e.N] = true
+	case l.Type.Ends():
+		if l.Ref == nil || *l.Ref >= e.N {
+			return fmt.Errorf("the end of a call that names no opening before it")
+		}
+		if !c.open[*l.Ref] && !c.unknown(*l.Ref) {
+			return fmt.Errorf("a second end of call %d, or the end of an entry that opened none", *l.Ref)
+		}
+		delete(c.open, *l.Ref)
+	case l.Type == Erase || l.Type == Retain:
+		if l.Type == Retain && l.System == "" {
+			c.retained = append(c.retained, l.Entries...)
+		} else {
+			c.erased[l.System] = append(c.erased[l.System], l.Entries...)
+		}
+		for _, k := range l.Keys {
+			c.shredded[k] = true
+		}
+	case l.Type == LogStart || l.Type == LogFork:
+		if c.epoch == 0 {
+			c.epoch = l.Epoch
+		}
+	}
+	return nil
+}
+
+// unknown reports whether the leaf of entry n was not seen, so that nothing can be said of it.
+func (c *checker) unknown(n uint64) bool {
+	return inSpans(c.gone, n) || c.report.Reduced
+}
+
+// tile takes a hash into the tile of its level and compares the tile with the stored one when it is full.
+func (c *checker) tile(level int, index uint64, h Hash) error {
+	if c.log.Tile == nil || level >= len(c.tiles) {
+		return nil
+	}
+	c.tiles[level] = append(c.tiles[level], h)
+	if len(c.tiles[level]) < TileWidth {
+		return nil
+	}
+	full := c.tiles[level]
+	n := index / TileWidth
+	stored, err := c.log.Tile(level, n)
+	if err != nil {
+		return err
+	}
+	width := uint64(1) << (8 * level) // entries below one hash of this level
+	hs, err := ParseHashes(stored)
+	if err != nil || len(hs) != TileWidth {
+		c.report.bad(n*TileWidth*width, "%s has %d bytes instead of %d", TilePath(level, n, TileWidth), len(stored), TileWidth*tlog.HashSize)
+		return nil
+	}
+	for i := range hs {
+		if hs[i] != full[i] {
+			c.report.bad((n*TileWidth+uint64(i))*width, "%s holds another hash than the leaves give", TilePath(level, n, TileWidth))
+			return nil
+		}
+	}
+	root := SubtreeRoot(full)
+	c.tiles[level] = full[:0]
+	return c.tile(level+1, n, root)
+}
+
+// checkpoints verifies every checkpoint that the tree has now reached.
+func (c *checker) checkpoints() {
+	for c.next < len(c.log.Checkpoints) {
+		s := c.log.Checkpoints[c.next]
+		if s.Size > c.peaks.Size {
+			return
+		}
+		c.next++
+		c.checkpoint(s)
+	}
+}
+
+func (c *checker) checkpoint(s Signed) {
+	what := s.What
+	if what == "" {
+		what = "checkpoint"
+	}
+	last := max(s.Size, 1) - 1 // the last entry that it covers
+	cp, err := OpenCheckpoint(s.Note, c.keys)
+	switch {
+	case err != nil:
+		c.report.bad(last, "%s for %d entries: %v", what, s.Size, err)
+	case cp.Origin != c.log.Origin:
+		c.report.bad(last, "%s for %d entries belongs to the log %q", what, s.Size, cp.Origin)
+	case cp.Size != s.Size:
+		c.report.bad(min(last, cp.Size), "%s filed for %d entries was signed for %d", what, s.Size, cp.Size)
+	case cp.Size != c.peaks.Size:
+		c.report.bad(c.peaks.Size, "%s was signed for %d entries, the log ends before", what, s.Size)
+	case cp.Root != c.peaks.Root():
+		c.report.bad(last, "%s for %d entries was signed for another root than the entries give", what, s.Size)
+	default:
+		c.report.Checkpoints++
+		c.report.Covered = max(c.report.Covered, cp.Size)
+	}
+}
+
+// end looks at what can only be said after the last entry.
+func (c *checker) end() {
+	r := c.report
+	if !r.OK {
+		return
+	}
+	if c.peaks.Size < c.log.Size {
+		r.bad(c.peaks.Size, "the entries %d to %d are missing", c.peaks.Size, c.log.Size-1)
+		return
+	}
+	if c.next < len(c.log.Checkpoints) {
+		c.checkpoint(c.log.Checkpoints[c.next])
+		return
+	}
+	retained := mergeSpans(c.retained)
+	for _, g := range c.gone {
+		for n := g.From; n < g.To; n++ {
+			if !inSpans(retained, n) {
+				r.bad(n, "the leaf is gone and no entry says why")
+				return
+			}
+			r.Erased++
+		}
+	}
+	for system, spans := range c.erased {
+		c.erased[system] = mergeSpans(spans)
+	}
+	for _, u := range c.unsealed {
+		if !c.shredded[u.key] && !inSpans(c.erased[u.system], u.n) && !inSpans(c.erased[""], u.n) && !inSpans(retained, u.n) {
+			r.bad(u.n, "the sealed part is gone and no entry says why")
+			return
+		}
+		r.Erased++
+	}
+	r.Open = uint64(len(c.open))
+}
+
+func addSpan(spans []Span, n uint64) []Span {
+	if k := len(spans) - 1; k >= 0 && spans[k].To == n {
+		spans[k].To++
+		return spans
+	}
+	return append(spans, Span{n, n + 1})
+}
+
+// mergeSpans sorts spans and joins those that touch.
+func mergeSpans(spans []Span) []Span {
+	slices.SortFunc(spans, func(a, b Span) int { return cmp.Compare(a.From, b.From) })
+	out := spans[:0]
+	for _, s := range spans {
+		if k := len(out) - 1; k >= 0 && s.From <= out[k].To {
+			out[k].To = max(out[k].To, s.To)
+		} else {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// inSpans reports whether n lies in one of the sorted, disjoint spans.
+func inSpans(spans []Span, n uint64) bool {
+	i, _ := slices.BinarySearchFunc(spans, n, func(s Span, n uint64) int {
+		switch {
+		case s.To <= n:
+			return -1
+		case s.From > n:
+			return 1
+		}
+		return 0
+	})
+	return i < len(spans) && spans[i].From <= n && n < spans[i].To
+}

@@ -1,0 +1,161 @@
+package audit
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/leitplanke/leitplanke/bundle"
+	"github.com/leitplanke/leitplanke/internal/db"
+)
+
+// Entry is one stored entry without its sealed part. Leaf is nil when its term is over.
+type Entry struct {
+	N       uint64
+	Opening *uint64
+	Hash    []byte
+	Leaf    []byte
+	Key     string
+}
+
+func scanEntries(ctx context.Context, q querier, query string, args ...any) ([]Entry, error) {
+	rows, err := q.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var list []Entry
+	for rows.Next() {
+		var e Entry
+		if err := rows.Scan(&e.N, &e.Opening, &e.Hash, &e.Leaf, &e.Key); err != nil {
+			return nil, err
+		}
+		list = append(list, e)
+	}
+	return list, rows.Err()
+}
+
+// Since returns up to limit entries of a log from number n on: what a follower reads.
+func (l *Log) Since(ctx context.Context, log int, n uint64, limit int) ([]Entry, error) {
+	return since(ctx, l.c.DB.Read(), log, n, limit)
+}
+
+func since(ctx context.Context, q querier, log int, n uint64, limit int) ([]Entry, error) {
+	return scanEntries(ctx, q, `SELECT n, opening, leaf_hash, leaf, key FROM audit_entries WHERE log = $1 AND n >= $2 ORDER BY n LIMIT $3`, log, int64(n), limit)
+}
+
+// View is one entry as a reader meets it: the leaf, and the entry that ends it or that it ends.
+type View struct {
+	Log     int
+	N       uint64
+	Leaf    *bundle.Leaf // nil: destroyed after its term
+	Hash    bundle.Hash
+	End     *uint64 // of an opening: number of the entry that ends it
+	Sealed  bool    // the sealed part is there
+	Destroy bool    // the leaf knows a sealed part that is gone
+}
+
+// ID is the entry's name.
+func (v *View) ID() string { return bundle.CallID(v.Log, v.N) }
+
+// Get reads one entry.
+func (l *Log) Get(ctx context.Context, log int, n uint64) (*View, error) {
+	var hash, leaf []byte
+	var sealed bool
+	err := l.c.DB.Read().QueryRowContext(ctx, `SELECT leaf_hash, leaf, sealed IS NOT NULL FROM audit_entries WHERE log = $1 AND n = $2`, log, int64(n)).Scan(&hash, &leaf, &sealed)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, ErrNotFound
+	}
+	if err != nil {
+		return nil, err
+	}
+	if len(hash) != len(bundle.Hash{}) {
+		return nil, fmt.Errorf("entry %d has no hash", n)
+	}
+	v := &View{Log: log, N: n, Hash: bundle.Hash(hash), Sealed: sealed}
+	if leaf != nil {
+		if v.Leaf, err = bundle.DecodeLeaf(leaf); err != nil {
+			return nil, err
+		}
+		v.Destroy = len(v.Leaf.HSealed) > 0 && !sealed
+	}
+	var end uint64
+	err = l.c.DB.Read().QueryRowContext(ctx, `SELECT n FROM audit_entries WHERE log = $1 AND opening = $2`, log, int64(n)).Scan(&end)
+	if err == nil {
+		v.End = &end
+	} else if !errors.Is(err, sql.ErrNoRows) {
+		return nil, err
+	}
+	return v, nil
+}
+
+// Unseal opens the sealed part of an entry and checks it against the leaf's commitments. Whoever calls it decides who may
+// see what it returns. It answers ErrKeyDestroyed for content that was erased.
+func (l *Log) Unseal(ctx context.Context, log int, n uint64) (*bundle.Sealed, error) {
+	var leafBytes, salt, sealed []byte
+	err := l.c.DB.Read().QueryRowContext(ctx, `SELECT leaf, salt, sealed FROM audit_entries WHERE log = $1 AND n = $2`, log, int64(n)).Scan(&leafBytes, &salt, &sealed)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, ErrNotFound
+	}
+	if err != nil {
+		return nil, err
+	}
+	if sealed == nil || leafBytes == nil {
+		return nil, ErrKeyDestroyed
+	}
+	leaf, err := bundle.DecodeLeaf(leafBytes)
+	if err != nil {
+		return nil, err
+	}
+	month, err := l.c.Keys.key(ctx, leaf.Key, false)
+	if err != nil {
+		return nil, err
+	}
+	aead, err := recordSealer(month, salt)
+	if err != nil {
+		return nil, err
+	}
+	plain, err := aead.Open(nil, nil, sealed, sealedData(Origin(l.c.Name, log), leaf.Event))
+	if err != nil {
+		return nil, fmt.Errorf("the sealed part cannot be opened: %w", err)
+	}
+	part, err := bundle.DecodeSealed(plain)
+	if err != nil {
+		return nil, err
+	}
+	return part, bundle.CheckSealed(leaf, part)
+}
+
+// readCursor is the number of the first entry that the follower has not seen.
+func readCursor(ctx context.Context, tx *db.Tx, follower string, log int) (n uint64, err error) {
+	err = tx.QueryRowContext(ctx, `SELECT n FROM audit_cursors WHERE follower = $1 AND log = $2`, follower, log).Scan(&n)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, nil
+	}
+	return n, err
+}
+
+// moveCursor files how far the follower has come; it belongs into the transaction of the follower's own writes.
+func moveCursor(ctx context.Context, tx *db.Tx, follower string, log int, n uint64) error {
+	_, err := tx.ExecContext(ctx, `INSERT INTO audit_cursors (follower, log, n) VALUES ($1, $2, $3)
+		ON CONFLICT (follower, log) DO UPDATE SET n = excluded.n`, follower, log, int64(n))
+	return err
+}
+
+// RefreshEpoch reads the newest epoch from the head row.
+func (l *Log) RefreshEpoch(ctx context.Context) (uint64, error) {
+	h, err := readHead(ctx, l.c.DB.Read(), l.log)
+	if err != nil {
+		return 0, err
+	}
+	l.epoch.Store(h.epoch)
+	l.size.Store(h.size)
+	return h.epoch, nil
+}
+
+// EpochTx reads the newest epoch inside a transaction, so that it belongs to what the transaction reads beside it.
+func (l *Log) EpochTx(ctx context.Context, tx *db.Tx) (uint64, error) {
+	h, err := readHead(ctx, tx.Tx, l.log)
+	return h.epoch, err
+}
