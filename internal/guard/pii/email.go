@@ -141,8 +141,13 @@ func domain(s string, start int) int {
 	return end
 }
 
-// technical says whether an address of the right shape is a file name or a remote repository.
+// technical says whether an address of the right shape is a file name, a remote repository, or user and host of a URL.
 func technical(s string, start, at, end int) bool {
+	before := s[max(0, start-mostLocal):start]
+	before = before[strings.LastIndexAny(before, " \t\n\"'<")+1:]
+	if k := strings.LastIndex(before, "://"); k >= 0 && strings.IndexAny(before[k+3:], "/?#") < 0 {
+		return true
+	}
 	if s[start:at] == "git" && end < len(s) && (s[end] == ':' || s[end] == '/') {
 		return true
 	}
