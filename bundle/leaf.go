@@ -26,26 +26,28 @@ type Type string
 
 // The types of entries that this release writes.
 const (
-	CallOpen    Type = "call.open"    // a call may go to a provider
-	CallAttempt Type = "call.attempt" // bytes go to another route than the opening names
-	CallClose   Type = "call.close"   // the call ended; its answer may be released
-	CallAbort   Type = "call.abort"   // the call had no end and its process is gone
-	CallRefuse  Type = "call.refuse"  // the call was not allowed
-	StopOn      Type = "stop.on"
-	StopOff     Type = "stop.off"
-	Change      Type = "change" // something that governs changed; Object names it
-	Access      Type = "access" // sealed content was shown to a person
-	Erase       Type = "erase"  // sealed content of Entries was destroyed on request
-	Retain      Type = "retain" // content or leaves past their term were destroyed
-	Export      Type = "export" // an evidence bundle was written; Digest is that of its manifest
-	LogStart    Type = "log.start"
-	LogFork     Type = "log.fork"    // first entry of a log that goes on after a break; the Prior fields name the old one
-	LogRestart  Type = "log.restart" // the first start after an I/O error
+	CallOpen       Type = "call.open"    // a call may go to a provider
+	CallAttempt    Type = "call.attempt" // bytes go to another route than the opening names
+	CallClose      Type = "call.close"   // the call ended; its answer may be released
+	CallAbort      Type = "call.abort"   // the call had no end and its process is gone
+	CallRefuse     Type = "call.refuse"  // the call was not allowed
+	StopOn         Type = "stop.on"
+	StopOff        Type = "stop.off"
+	ChangeRegister Type = "change.register" // a provider, model or system changed; Object names it
+	ChangeAccess   Type = "change.access"   // a Zugang was made, changed or revoked
+	ChangeRole     Type = "change.role"     // an account or its roles changed
+	Access         Type = "access"          // sealed content was shown to a person
+	Erase          Type = "erase"           // sealed content of Entries was destroyed on request
+	Retain         Type = "retain"          // content or leaves past their term were destroyed
+	Export         Type = "export"          // an evidence bundle was written; Digest is that of its manifest
+	LogStart       Type = "log.start"
+	LogFork        Type = "log.fork"    // first entry of a log that goes on after a break; the Prior fields name the old one
+	LogRestart     Type = "log.restart" // the first start after an I/O error
 )
 
 // Governs reports whether entries of this type alter what is allowed, and so raise the epoch.
 func (t Type) Governs() bool {
-	return t == Change || t == StopOn || t == StopOff || strings.HasPrefix(string(t), "change.")
+	return strings.HasPrefix(string(t), "change.") || strings.HasPrefix(string(t), "stop.")
 }
 
 // Ends reports whether an entry of this type is the one end of an opening.
