@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// nnbsp keeps a number and its unit together (narrow no-break space).
-const nnbsp = "\u202f"
+// nbsp keeps a number and its unit together.
+const nbsp = "\u00a0"
 
 // Num writes a whole number in groups of three: 1.190 or 1,190.
 func (l Locale) Num(n int64) string {
@@ -102,21 +102,23 @@ func (l Locale) ZoneName(t time.Time) string {
 // Millis writes a duration in milliseconds, for columns in which one unit compares best: 1.784 ms, 0,3 ms.
 func (l Locale) Millis(d time.Duration) string {
 	if d > 0 && d < 10*time.Millisecond && d%time.Millisecond != 0 {
-		return l.Decimal(float64(d)/float64(time.Millisecond), 1) + nnbsp + "ms"
+		return l.Decimal(float64(d)/float64(time.Millisecond), 1) + nbsp + "ms"
 	}
-	return l.Num(d.Round(time.Millisecond).Milliseconds()) + nnbsp + "ms"
+	return l.Num(d.Round(time.Millisecond).Milliseconds()) + nbsp + "ms"
 }
 
 // Short writes a duration in the unit that fits it: 3 ms, 1,8 s, 2 min 5 s, 3 h 10 min, 4 d.
 func (l Locale) Short(d time.Duration) string {
 	switch {
+	case d == 0:
+		return "0" + nbsp + "s"
 	case d < time.Second:
 		return l.Millis(d)
 	case d < time.Minute:
 		if d%time.Second == 0 {
-			return l.Num(int64(d/time.Second)) + nnbsp + "s"
+			return l.Num(int64(d/time.Second)) + nbsp + "s"
 		}
-		return l.Decimal(d.Seconds(), 1) + nnbsp + "s"
+		return l.Decimal(d.Seconds(), 1) + nbsp + "s"
 	case d < time.Hour:
 		return l.two(d, time.Minute, "min", time.Second, "s")
 	case d < 24*time.Hour:
@@ -127,9 +129,9 @@ func (l Locale) Short(d time.Duration) string {
 }
 
 func (l Locale) two(d, big time.Duration, bigUnit string, small time.Duration, smallUnit string) string {
-	out := l.Num(int64(d/big)) + nnbsp + bigUnit
+	out := l.Num(int64(d/big)) + nbsp + bigUnit
 	if rest := d % big / small; rest > 0 {
-		out += " " + l.Num(int64(rest)) + nnbsp + smallUnit
+		out += " " + l.Num(int64(rest)) + nbsp + smallUnit
 	}
 	return out
 }
@@ -161,7 +163,15 @@ func (l Locale) Size(n int64) string {
 	if i > 0 && f < 100 && f != float64(int64(f)) {
 		digits = 1
 	}
-	return l.Decimal(f, digits) + nnbsp + units[i]
+	return l.Decimal(f, digits) + nbsp + units[i]
+}
+
+// Count writes a small number as a word at the beginning of a sentence (Sieben, Seven), and others in figures.
+func (l Locale) Count(n int) string {
+	if key := "number." + strconv.Itoa(n); Has(key) {
+		return l.T(key)
+	}
+	return l.Num(int64(n))
 }
 
 // List joins words as a sentence does: a, b und c.

@@ -20,7 +20,7 @@ var webMessages = map[string]message{
 	"web.lines.more":  {"{n} weitere {n|Zeile wird|Zeilen werden} hier nicht gezeigt.", "{n} more {n|line is|lines are} not shown here."},
 	"web.crumb":       {"Pfad", "Breadcrumb"},
 
-	"web.error.id":                    {"Kennung", "Id"},
+	"web.error.id":                    {"Kennung", "ID"},
 	"web.error.home":                  {"Zur Startseite", "To the start page"},
 	"web.error.title.internal":        {"Das hat nicht funktioniert", "That did not work"},
 	"web.error.title.invalid":         {"Die Angaben passen nicht", "The input does not fit"},

@@ -87,8 +87,11 @@ func split(l lang.Locale, left, right string, parts []web.SplitPart) web.Split {
 	return web.NewSplit(l.T(left), r, parts)
 }
 
-// RequestLines compares what came in with what left.
+// RequestLines compares what came in with what left; of a refused call nothing did.
 func (p *CallPage) RequestLines() web.Split {
+	if !p.Left() {
+		return split(p.locale(), "call.came_in", "", p.Content.Request)
+	}
 	return split(p.locale(), "call.came_in", "call.left", p.Content.Request)
 }
 

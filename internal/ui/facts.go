@@ -2,7 +2,6 @@ package ui
 
 import (
 	"encoding/hex"
-	"fmt"
 	"strings"
 	"time"
 
@@ -29,7 +28,9 @@ func LeafFacts(l *bundle.Leaf) []Field {
 	f.code("fact.kind", l.Kind)
 	f.code("fact.class", l.Class)
 	f.num("fact.epoch", l.Epoch)
-	f.text("fact.entries", spans(l.Entries))
+	if len(l.Entries) > 0 {
+		f.add(Field{Label: "fact.entries", Value: spans(l.Entries)})
+	}
 	f.code("fact.keys", strings.Join(l.Keys, ", "))
 	f.code("fact.key", l.Key)
 	f.hash("fact.digest", l.Digest)
@@ -144,14 +145,17 @@ type day time.Time
 // In writes the date.
 func (d day) In(l lang.Locale) string { return l.Date(time.Time(d)) }
 
-// spans writes ranges of entries, both ends included.
-func spans(list []bundle.Span) string {
-	words := make([]string, 0, len(list))
-	for _, s := range list {
-		if s.To <= s.From+1 {
-			words = append(words, fmt.Sprint(s.From))
+// spans are ranges of entries; they are shown with both ends included.
+type spans []bundle.Span
+
+// In writes the ranges.
+func (s spans) In(l lang.Locale) string {
+	words := make([]string, 0, len(s))
+	for _, r := range s {
+		if r.To <= r.From+1 {
+			words = append(words, l.Value(r.From))
 		} else {
-			words = append(words, fmt.Sprintf("%d–%d", s.From, s.To-1))
+			words = append(words, l.Value(r.From)+"–"+l.Value(r.To-1))
 		}
 	}
 	return strings.Join(words, ", ")

@@ -53,6 +53,9 @@ func (r Row) Path() string { return EntryPath(r.ID) }
 // Verdicts returns the verdicts to choose from.
 func (p *ListPage) Verdicts() []string { return []string{"allow", "redact", "block"} }
 
+// Age returns how far the index is behind, in whole seconds.
+func (p *ListPage) Age() time.Duration { return p.Behind.Round(time.Second) }
+
 // Refused reports whether the entry refuses a call.
 func (r Row) Refused() bool { return r.Verdict == "block" }
 

@@ -13,7 +13,7 @@ import (
 	"github.com/leitplanke/leitplanke/internal/web"
 )
 
-//go:embed templates
+//go:embed all:templates
 var templates embed.FS
 
 // Paths of the pages. Patterns for a ServeMux are built from them by the handlers.

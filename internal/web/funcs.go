@@ -26,10 +26,13 @@ func funcs(l lang.Locale, a *Assets, symbols map[string]string) template.FuncMap
 			}
 			return l.T(key, args...), nil
 		},
-		"word": func(prefix, code string) string { return l.Word(prefix, code) },
-		"has":  func(prefix, code string) bool { return lang.Has(prefix + code) },
-		"list": func(words []string) string { return l.List(words) },
-		"say":  func(v lang.Local) string { return v.In(l) },
+		"word":  func(prefix, code string) string { return l.Word(prefix, code) },
+		"has":   func(prefix, code string) bool { return lang.Has(prefix + code) },
+		"count": func(n int) string { return l.Count(n) },
+		"lead":  func(s string) string { first, _ := lead(s); return first },
+		"rest":  func(s string) string { _, more := lead(s); return more },
+		"list":  func(words []string) string { return l.List(words) },
+		"say":   func(v lang.Local) string { return v.In(l) },
 		// numbers and times
 		"num":      func(v any) string { return l.Value(v) },
 		"size":     func(n int64) string { return l.Size(n) },
@@ -54,6 +57,14 @@ func funcs(l lang.Locale, a *Assets, symbols map[string]string) template.FuncMap
 		"state":  NewState,
 		"langs":  lang.All,
 	}
+}
+
+// lead cuts a message after its first sentence, which says what happened and is set in bold.
+func lead(s string) (first, more string) {
+	if before, after, ok := strings.Cut(s, ". "); ok {
+		return before + ".", after
+	}
+	return s, ""
 }
 
 // ShortHash writes a hexadecimal hash in groups of four with its middle cut: 4be1 09a7 … 77c2 e01d.

@@ -15,7 +15,7 @@ import (
 	"github.com/leitplanke/leitplanke/internal/problem"
 )
 
-//go:embed templates
+//go:embed all:templates
 var ownTemplates embed.FS
 
 // Views holds every page's template in every language, parsed once at start.

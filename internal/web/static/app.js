@@ -12,6 +12,10 @@
     navigator.clipboard.writeText(b.dataset.copy).then(() => { b.querySelector('path').setAttribute('d', 'M4 10.5l4 4 8-9'); });
   });
 
+  // A message after a redirect has been said once; it stays for whoever needs longer and points at it.
+  const toast = $('.toast');
+  if (toast) setTimeout(() => { if (!toast.matches(':hover, :focus-within')) toast.hidden = true; }, 12000);
+
   // j, k, Enter move through a list and open; no key decides.
   let at = -1;
   document.addEventListener('keydown', e => {
@@ -26,5 +30,4 @@
     rows.forEach((r, i) => i === at ? r.setAttribute('aria-selected', 'true') : r.removeAttribute('aria-selected'));
     $('a.go', rows[at]).focus();
   });
-
 })();
