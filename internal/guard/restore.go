@@ -8,7 +8,7 @@ import (
 // Notes say what Restore did.
 type Notes struct {
 	Restored int `json:"restored"` // places where a value was put back
-	Unknown  int `json:"unknown"`  // well-formed tokens that were not issued for this call, or spelt in no accepted way
+	Unknown  int `json:"unknown"`  // well-formed tokens that were not issued for this call, or spelt in a way that is not accepted
 }
 
 // Restore puts the values back into an answer. body is the answer as it arrived and parts are read from it. A value is
@@ -85,7 +85,7 @@ func (t *Tokens) restorer() restorer {
 			r.owner = append(r.owner, token)
 		}
 	}
-	r.automaton = NewAutomaton(patterns, false)
+	r.automaton = NewAutomaton(patterns, true)
 	return r
 }
 

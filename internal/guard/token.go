@@ -90,20 +90,16 @@ func (t *Tokens) LogValue() slog.Value { return slog.IntValue(t.Len()) }
 // String gives the number of tokens, never a value.
 func (t *Tokens) String() string { return strconv.Itoa(t.Len()) + " tokens" }
 
-// spellings gives every form in which an answer may repeat a token: as issued, in lower case, with a capital, with the
-// separator escaped for Markdown or replaced by a blank, and with JSON escapes for the brackets.
+// spellings gives every form in which an answer may repeat a token, apart from the case of its letters: as issued, with
+// the separator escaped for Markdown or replaced by a blank, and with JSON escapes for the brackets.
 func spellings(token string) []string {
-	name := token[1 : len(token)-1]
-	title := name[:1] + strings.ToLower(name[1:])
-	last := strings.LastIndexByte(name, '_')
-	list := make([]string, 0, 24)
-	for _, n := range []string{name, strings.ToLower(name), title} {
-		escaped, blank := strings.ReplaceAll(n, "_", `\_`), strings.ReplaceAll(n, "_", " ")
-		list = append(list,
-			"["+n+"]", "["+escaped+"]", "["+blank+"]", "["+n[:last]+" "+n[last+1:]+"]",
-			`\[`+n+`\]`, `\[`+escaped+`\]`, `\u005b`+n+`\u005d`, `\u005B`+n+`\u005D`)
+	n := token[1 : len(token)-1]
+	last := strings.LastIndexByte(n, '_')
+	escaped, blank := strings.ReplaceAll(n, "_", `\_`), strings.ReplaceAll(n, "_", " ")
+	return []string{
+		token, "[" + escaped + "]", "[" + blank + "]", "[" + n[:last] + " " + n[last+1:] + "]",
+		`\[` + n + `\]`, `\[` + escaped + `\]`, `\u005b` + n + `\u005d`,
 	}
-	return list
 }
 
 // longestToken bounds what is read as a look-alike, in bytes.
