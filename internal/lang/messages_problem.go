@@ -56,6 +56,24 @@ var problemMessages = map[string]message{
 		"Call refused: the log cannot be written, and without an entry there is no call. IT sees the reason with “leitplanke doctor”; after that the same call works again.",
 	},
 
+	// administration
+	"problem.access_exists": {
+		"Den Zugang {access} gibt es schon. Wählen Sie eine andere Kennung oder sperren Sie den alten zuerst.",
+		"The key {access} exists already. Choose another id, or revoke the old one first.",
+	},
+	"problem.access_unknown": {
+		"Einen Zugang {access} gibt es nicht. „leitplanke access list“ zeigt alle.",
+		"There is no key {access}. “leitplanke access list” shows all of them.",
+	},
+	"problem.system_not_found": {
+		"Ein KI-System {system} ist nicht eingetragen. „leitplanke export config“ zeigt alle eingetragenen.",
+		"No AI system {system} is registered. “leitplanke export config” shows the registered ones.",
+	},
+	"problem.stop_scope": {
+		"„{scope}“ lässt sich nicht anhalten. Möglich sind alles, ein KI-System oder ein Zugang.",
+		"“{scope}” cannot be stopped. Possible are everything, an AI system or a key.",
+	},
+
 	// pages
 	"problem.internal": {
 		"Hier ist etwas schiefgegangen, das wir nicht vorhergesehen haben. Ihre Eingabe hat nichts verändert. Versuchen Sie es erneut; bleibt der Fehler, hilft die IT mit der Kennung.",

@@ -71,6 +71,14 @@ const (
 	RecordUnavailable  = "record_unavailable"
 )
 
+// Keys of problems of the administration.
+const (
+	AccessExists   = "access_exists"    // args: access
+	AccessUnknown  = "access_unknown"   // args: access
+	SystemNotFound = "system_not_found" // args: system; for people who name a system, unlike SystemUnknown
+	StopScope      = "stop_scope"       // args: scope
+)
+
 // Keys of problems that only pages have.
 const (
 	PageNotFound    = "not_found"

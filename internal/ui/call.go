@@ -2,6 +2,7 @@ package ui
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/leitplanke/leitplanke/internal/lang"
@@ -234,6 +235,12 @@ func (c Coverage) Matrix() Matrix {
 		m.Rows = append(m.Rows, row)
 	}
 	return m
+}
+
+// ReasonCode returns the reason without the detail that may follow it.
+func (i CoverageItem) ReasonCode() string {
+	code, _, _ := strings.Cut(i.Reason, " ")
+	return code
 }
 
 // Kind is the kind of the item's state.

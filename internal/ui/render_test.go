@@ -126,7 +126,7 @@ func TestCallTextIsEscaped(t *testing.T) {
 	v := newViews(t)
 	const evil = `"><script>alert(1)</script><b onclick=x>`
 	p := readers()[0]
-	call := sampleCall(sampleSite().Frame(v.Locale(p), p, "/x?"+evil, &Viewer{Name: evil, Role: evil}))
+	call := sampleCall(sampleSite().Frame(v.Locale(p), p, "/x?"+evil, &Viewer{Name: evil, Roles: []string{evil}}))
 	call.System, call.Purpose, call.Case, call.Activity = evil, evil, evil, evil
 	call.Content.Request = []web.SplitPart{{Label: evil, Left: web.Text{Body: evil, Marks: []web.Mark{{Start: 2, End: 10, Kind: web.MarkSecret, Label: evil}}}}}
 	call.Coverage.Items[0].Detector, call.Coverage.Items[0].Reason = evil, evil

@@ -103,8 +103,8 @@ func sampleCall(f web.Frame) *CallPage {
 		Content: sampleContent(),
 		Coverage: Coverage{Items: []CoverageItem{
 			{"messages.0", "iban", "ran", ""}, {"messages.1", "iban", "ran", ""}, {"response", "iban", "ran", ""},
-			{"messages.0", "secret", "ran", ""}, {"messages.1", "secret", "ran", ""}, {"response", "secret", "failed", "timeout"},
-			{"messages.0", "person", "skipped", "off"}, {"messages.1", "person", "ran", ""}, {"response", "person", "not_inspected", "image"},
+			{"messages.0", "secret", "ran", ""}, {"messages.1", "secret", "ran", ""}, {"response", "secret", "failed", "panic runtime.boundsError"},
+			{"messages.0", "person_rules", "skipped", ""}, {"messages.1", "person_rules", "ran", ""}, {"response", "person_rules", "not_inspected", "kind"},
 		}},
 		Proof: sampleProof(),
 		Facts: CallFacts{
@@ -140,7 +140,7 @@ func samples(v *web.Views, p web.Prefs) []sample {
 	l := v.Locale(p)
 	site := sampleSite()
 	site.Others = []web.Other{{Name: "Sabine Reiter", Role: Role(l, "works_council"), Href: "/demo/works_council"}, {Name: "Claudia Brandt", Role: Role(l, "auditor"), Href: "/demo/auditor"}}
-	who := &Viewer{Name: "Lukas Ebner", Role: "case_worker"}
+	who := &Viewer{Name: "Lukas Ebner", Roles: []string{"case_worker"}}
 	signed := func(path string) web.Frame { return site.Frame(l, p, path, who) }
 	public := func(path string) web.Frame { return site.Frame(l, p, path, nil) }
 
@@ -175,7 +175,7 @@ func samples(v *web.Views, p web.Prefs) []sample {
 	add("call", call)
 	hidden := sampleCall(signed(EntryPath("1-48196")))
 	hidden.Content = Content{State: Hidden, Ask: []Contact{{"Sabine Reiter", "works_council"}, {"Jonas Weidinger", "data_protection"}}}
-	hidden.Coverage = Coverage{Sums: []CoverageSum{{"iban", 3, 0, 0, 0}, {"secret", 2, 0, 1, 0}, {"person", 1, 1, 0, 1}}}
+	hidden.Coverage = Coverage{Sums: []CoverageSum{{"iban", 3, 0, 0, 0}, {"secret", 2, 0, 1, 0}, {"person_rules", 1, 1, 0, 1}}}
 	hidden.Proof.Result = nil
 	add("call-hidden", hidden)
 	refused := sampleCall(signed(EntryPath("1-48209")))

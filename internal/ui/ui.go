@@ -69,8 +69,8 @@ type Site struct {
 
 // Viewer is who is signed in.
 type Viewer struct {
-	Name string
-	Role string // role id, such as "case_worker"
+	Name  string
+	Roles []string // role ids, such as "case_worker"
 }
 
 // LogHealth is the state of the log as far as it is known.
@@ -83,6 +83,15 @@ type LogHealth struct {
 	FirstBad   *uint64       // entry that the check named
 	Refuses    bool          // the log takes no entry, so every call is refused
 	Since      time.Time     // when it began to refuse; zero = unknown
+}
+
+// roles returns the viewer's roles in words.
+func (v *Viewer) roles(l lang.Locale) string {
+	words := make([]string, 0, len(v.Roles))
+	for _, r := range v.Roles {
+		words = append(words, Role(l, r))
+	}
+	return strings.Join(words, ", ")
 }
 
 // Role returns a role's name in words.
@@ -116,7 +125,7 @@ func (s Site) Frame(l lang.Locale, p web.Prefs, path string, who *Viewer) web.Fr
 	}}}
 	f.Find = &web.Find{Label: "list.find", Action: PathEvidence, Name: "q"}
 	f.Seal = s.Log.seal(l)
-	f.Person = &web.Person{Name: who.Name, Initials: initials(who.Name), Role: Role(l, who.Role), Others: s.Others}
+	f.Person = &web.Person{Name: who.Name, Initials: initials(who.Name), Role: who.roles(l), Others: s.Others}
 	return f
 }
 
