@@ -39,6 +39,22 @@ var problemMessages = map[string]message{
 		"Aufruf abgelehnt: Die Anfrage lässt sich nicht lesen. Prüfen Sie das Feld, das die Antwort nennt, und senden Sie sie erneut.",
 		"Call refused: the request cannot be read. Check the field that the answer names, and send it again.",
 	},
+	"problem.invalid_request.object": {
+		"Aufruf abgelehnt: Die Anfrage ist kein JSON-Objekt. Senden Sie ein Objekt, wie es die Schnittstelle beschreibt.",
+		"Call refused: the request is not a JSON object. Send an object as the interface describes it.",
+	},
+	"problem.invalid_request.json": {
+		"Aufruf abgelehnt: Das JSON der Anfrage ist in Zeile {line}, Spalte {column} nicht eindeutig lesbar ({reason}). Berichtigen Sie die Stelle und senden Sie die Anfrage erneut.",
+		"Call refused: the request's JSON cannot be read unambiguously at line {line}, column {column} ({reason}). Correct that place and send the request again.",
+	},
+	"problem.invalid_request.field": {
+		"Aufruf abgelehnt: Das Feld {field} fehlt oder hat eine andere Form als vorgesehen. Berichtigen Sie es und senden Sie die Anfrage erneut.",
+		"Call refused: the field {field} is missing or has another form than intended. Correct it and send the request again.",
+	},
+	"problem.invalid_request.count": {
+		"Aufruf abgelehnt: Das Feld {field} hat mehr als {n} Teile. Kürzen Sie das Gespräch oder teilen Sie es auf.",
+		"Call refused: the field {field} has more than {n} parts. Shorten the conversation or split it.",
+	},
 	"problem.part_not_inspectable": {
 		"Aufruf abgelehnt: Der Teil {part} lässt sich nicht prüfen, und dieses KI-System maskiert seine Texte. Senden Sie den Inhalt als Text oder lassen Sie den Teil weg.",
 		"Call refused: the part {part} cannot be inspected, and this AI system masks its texts. Send the content as text, or leave the part out.",

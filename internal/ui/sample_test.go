@@ -123,7 +123,7 @@ func sampleList(f web.Frame) *ListPage {
 		{ID: "1-48210", Number: 48210, At: sampleTime.Add(-time.Minute), Exact: true, Type: "call.open", Subject: "KI-2026-002 Recherche", Verdict: "allow", Model: "standard"},
 		{ID: "1-48209", Number: 48209, At: sampleTime.Add(-2 * time.Minute), Type: "call.refuse", Subject: "KI-2026-001 Briefassistent", Verdict: "block", Code: "policy_blocked", Finding: Counts{{"SECRET", 1}}, Took: 3 * time.Millisecond},
 		{ID: "1-48208", Number: 48208, At: sampleTime.Add(-3 * time.Minute), Type: "stop.on", Subject: "KI-2026-002 Recherche"},
-		{ID: "1-48207", Number: 48207, At: sampleTime.Add(-4 * time.Minute), Type: "change", Subject: "system/KI-2026-002"},
+		{ID: "1-48207", Number: 48207, At: sampleTime.Add(-4 * time.Minute), Type: "change.register", Subject: "system/KI-2026-002"},
 		{ID: "1-48206", Number: 48206, At: sampleTime.Add(-5 * time.Minute), Type: "erase", Subject: "KI-2026-001 Briefassistent"},
 		{ID: "1-48205", Number: 48205, At: sampleTime.Add(-6 * time.Minute), Type: "retain", Subject: "KI-2026-001 Briefassistent"},
 		{ID: "1-48204", Number: 48204, At: sampleTime.AddDate(0, -1, 0), Type: "log.start"},
@@ -131,7 +131,7 @@ func sampleList(f web.Frame) *ListPage {
 	return &ListPage{
 		Frame: f, Rows: rows, Older: "/nachweise?vor=1-48204", Behind: time.Second, Log: sampleSite().Log,
 		Systems: []Option{{"KI-2026-001", "KI-2026-001 Briefassistent"}, {"KI-2026-002", "KI-2026-002 Recherche"}},
-		Types:   []string{"PERSON", "IBAN", "SECRET"}, Events: []string{"call.open", "call.close", "call.refuse", "change", "stop.on"},
+		Types:   []string{"PERSON", "IBAN", "SECRET"}, Events: []string{"call.open", "call.close", "call.refuse", "change.register", "stop.on"},
 	}
 }
 
@@ -207,7 +207,7 @@ func samples(v *web.Views, p web.Prefs) []sample {
 	leaf := &bundle.Leaf{Type: bundle.Erase, System: "KI-2026-001", Time: uint64(sampleTime.Unix()), Instance: "node-1", Epoch: 12, Class: "standard", Entries: []bundle.Span{{From: 48100, To: 48102}}, Keys: []string{"r-48100"}, CMeta: make([]byte, 32), HSealed: make([]byte, 32)}
 	proof := sampleProof()
 	proof.Hashes = append(LeafHashes(leaf), Hash{"root", strings.Repeat("0c6de8b2", 8)})
-	entry := &EntryPage{Frame: signed(EntryPath("1-48206")), ID: "1-48206", Number: 48206, At: sampleTime, Type: "erase", Subject: "KI-2026-001 Briefassistent", Facts: LeafFacts(leaf), Content: SealedFacts("Jonas Weidinger", "Art. 17 DSGVO"), Proof: proof, Near: []Neighbour{{"1-48205", 48205, "retain", false}, {"1-48207", 48207, "change", false}}}
+	entry := &EntryPage{Frame: signed(EntryPath("1-48206")), ID: "1-48206", Number: 48206, At: sampleTime, Type: "erase", Subject: "KI-2026-001 Briefassistent", Facts: LeafFacts(leaf), Content: SealedFacts("Jonas Weidinger", "Art. 17 DSGVO"), Proof: proof, Near: []Neighbour{{"1-48205", 48205, "retain", false}, {"1-48207", 48207, "change.register", false}}}
 	add("entry", entry)
 	sealed := *entry
 	sealed.Content, sealed.Hidden, sealed.Ask = nil, true, []Contact{{"Sabine Reiter", "works_council"}, {"", "data_protection"}}
