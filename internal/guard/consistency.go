@@ -12,12 +12,13 @@ import (
 
 // Bounds of the second pass, in bytes. A shorter value says too little to be looked for elsewhere.
 const (
-	leastAnywhere = 8      // a secret this long is found inside of other words too
-	leastSecret   = 4      // a shorter secret is looked for nowhere else
-	leastDigits   = 6      // a secret of digits only, a PIN, must be this long
-	leastValue    = 5      // any other value
-	leastSurname  = 3      // a name that stands alone
-	mostKnown     = 20_000 // patterns of one request
+	leastAnywhere = 8    // a secret this long is found inside of other words too
+	leastSecret   = 4    // a shorter secret is looked for nowhere else
+	leastDigits   = 6    // a secret of digits only, a PIN, must be this long
+	leastValue    = 5    // any other value
+	leastSurname  = 3    // a name that stands alone
+	mostKnown     = 8192 // texts that are looked for in one request
+	headLength    = 8    // bytes of a text that the automaton knows; the rest is compared
 )
 
 // known is a text that was found by a detector and is looked for in the whole request.
@@ -36,11 +37,7 @@ func (e *Engine) consistency(ctx context.Context, parts []chat.Part, opened [][]
 		e.failLast(report, ReasonFindings)
 		return
 	}
-	patterns := make([]string, len(list))
-	for i, k := range list {
-		patterns[i] = k.text
-	}
-	automaton := NewAutomaton(patterns, false)
+	search := newSearch(list)
 	view := new(View)
 	for i := range parts {
 		row := &report.Coverage[i*e.rows()+len(e.list)]
@@ -54,13 +51,60 @@ func (e *Engine) consistency(ctx context.Context, parts []chat.Part, opened [][]
 			}
 			l := &opened[i][k]
 			view.reset(l.text, "")
-			report.Findings[i] = repeat(string(parts[i].Text), report.Findings[i], automaton, list, view, l)
-			if len(report.Findings[i]) > e.limits.Findings {
+			hits := search.hits(view.Text, e.limits.Findings)
+			report.Findings[i] = repeat(string(parts[i].Text), report.Findings[i], list, hits, view, l)
+			if len(hits) > e.limits.Findings || len(report.Findings[i]) > e.limits.Findings {
 				row.Status, row.Reason = StatusFailed, ReasonFindings
 				break
 			}
 		}
 	}
+}
+
+// search finds known texts. The automaton holds only their first bytes, so that its size is bounded.
+type search struct {
+	automaton *Automaton
+	list      []known
+	byHead    [][]int // head → known texts that begin with it
+}
+
+func newSearch(list []known) search {
+	s := search{list: list}
+	var heads []string
+	index := map[string]int{}
+	for i, k := range list {
+		head := k.text[:min(len(k.text), headLength)]
+		at, found := index[head]
+		if !found {
+			at = len(heads)
+			index[head] = at
+			heads = append(heads, head)
+			s.byHead = append(s.byHead, nil)
+		}
+		s.byHead[at] = append(s.byHead[at], i)
+	}
+	s.automaton = NewAutomaton(heads, false)
+	return s
+}
+
+// hit is an occurrence of a known text in a view.
+type hit struct{ known, start, end int }
+
+// hits gives the occurrences that stand on their own, in the order in which their texts were revealed; it stops after
+// more than most.
+func (s search) hits(text string, most int) []hit {
+	var hits []hit
+	s.automaton.Each(text, func(head, start, _ int) bool {
+		for _, k := range s.byHead[head] {
+			end := start + len(s.list[k].text)
+			if strings.HasPrefix(text[start:], s.list[k].text) && stands(text, start, end, s.list[k]) {
+				hits = append(hits, hit{k, start, end})
+			}
+		}
+		return len(hits) <= most
+	})
+	slices.SortStableFunc(hits, func(a, b hit) int { return a.known - b.known })
+	return hits
 }
 
 // known collects what to look for, in the order in which the parts reveal it.
@@ -118,19 +162,9 @@ func surnameOf(name string) string {
 	return name[strings.LastIndexByte(name, ' ')+1:]
 }
 
-// hit is an occurrence of a known text in a view.
-type hit struct{ known, start, end int }
-
-// repeat adds the occurrences of known texts in one leaf to the findings of its part.
-func repeat(part string, found []Finding, a *Automaton, list []known, v *View, l *leaf) []Finding {
-	var hits []hit
-	a.Each(v.Text, func(k, start, end int) bool {
-		if stands(v.Text, start, end, list[k]) {
-			hits = append(hits, hit{k, start, end})
-		}
-		return true
-	})
-	slices.SortStableFunc(hits, func(a, b hit) int { return a.known - b.known })
+// repeat adds occurrences of known texts in one leaf to the findings of its part. Secrets go first and take precedence.
+func repeat(part string, found []Finding, list []known, hits []hit, v *View, l *leaf) []Finding {
+	var secrets, others []Finding
 	for _, h := range hits {
 		from, to, ok := v.Original(h.start, h.end)
 		if !ok {
@@ -138,22 +172,19 @@ func repeat(part string, found []Finding, a *Automaton, list []known, v *View, l
 		}
 		from, to = l.span(from, to)
 		f := Finding{consistencyName, list[h.known].typ, from, to, list[h.known].score}
-		if f.Type != TypeSecret {
-			found = add(part, found, f, false)
-			continue
-		}
-		if !covered(found, f) {
-			found = append(found, f)
-			found = resolve(part, found)
+		if f.Type == TypeSecret {
+			secrets = append(secrets, f)
+		} else {
+			others = append(others, f)
 		}
 	}
+	if len(secrets) > 0 {
+		found = resolve(part, append(slices.Clone(found), secrets...))
+	}
+	for _, f := range others {
+		found = add(part, found, f, false)
+	}
 	return found
-}
-
-func covered(found []Finding, f Finding) bool {
-	return slices.ContainsFunc(found, func(k Finding) bool {
-		return k.Type == TypeSecret && k.Start <= f.Start && f.End <= k.End
-	})
 }
 
 // stands says whether an occurrence stands on its own and not inside of a longer word or number.

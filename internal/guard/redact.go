@@ -201,7 +201,9 @@ func issue(places []spot, taken map[string]bool) (*Tokens, error) {
 }
 
 // knows says whether a value or another spelling of it has a token already.
-func (s *issuer) knows(p *spot) bool { return p.f.Type == TypeSecret || s.group(p) != nil }
+func (s *issuer) knows(p *spot) bool {
+	return p.f.Type == TypeSecret || s.issued[issuedKey{p.f.Type, p.value, p.number}] != "" || s.group(p) != nil
+}
 
 func (s *issuer) group(p *spot) *group {
 	if p.f.Type == TypePerson {

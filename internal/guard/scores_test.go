@@ -23,6 +23,7 @@ var (
 
 // generator makes a valid identifier and a near miss of one type.
 type generator struct {
+	name  string // row of the table
 	typ   string
 	valid func(*rand.Rand) string
 	miss  func(*rand.Rand) string
@@ -38,6 +39,17 @@ func digits(r *rand.Rand, n int) string {
 
 // pick gives one of the options.
 func pick(r *rand.Rand, options ...string) string { return options[r.IntN(len(options))] }
+
+// random gives letters and digits, with at least one of each kind.
+func random(r *rand.Rand, n int) string {
+	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+	b := []byte("aB3")
+	for len(b) < n {
+		b = append(b, letters[r.IntN(len(letters))])
+	}
+	r.Shuffle(n, func(i, j int) { b[i], b[j] = b[j], b[i] })
+	return string(b[:n])
+}
 
 func spaced(s string, sizes []int, sep string) string {
 	var groups []string
@@ -140,20 +152,45 @@ func generators() []generator {
 		return func(r *rand.Rand) string { return make(r, 0) }
 	}
 	return []generator{
-		{"IBAN", right(makeIBAN), wrong(makeIBAN, 90)},
-		{"CREDIT_CARD", right(makeCard), wrong(makeCard, 10)},
-		{"TAX_ID", right(makeTaxID), wrong(makeTaxID, 10)},
-		{"EMAIL", func(r *rand.Rand) string {
+		{"IBAN", "IBAN", right(makeIBAN), wrong(makeIBAN, 90)},
+		{"CREDIT_CARD", "CREDIT_CARD", right(makeCard), wrong(makeCard, 10)},
+		{"TAX_ID", "TAX_ID", right(makeTaxID), wrong(makeTaxID, 10)},
+		{"EMAIL", "EMAIL", func(r *rand.Rand) string {
 			return pick(r, "max", "a.b", "jörg", "info+x", "m_1") + pick(r, "@", "@", " (at) ", "[at]") + pick(r, "firma", "müller-bau", "mail.stadt") + "." + pick(r, "de", "example", "org", "co.at")
 		}, func(r *rand.Rand) string {
 			return pick(r, "@"+digits(r, 3), "logo@2x.png", "max@", "git@github.com:a/b.git", "pkg@1."+digits(r, 2), "x (at) y")
 		}},
-		{"PHONE", func(r *rand.Rand) string {
+		{"PHONE", "PHONE", func(r *rand.Rand) string {
 			return pick(r, "+49 "+pick(r, "89", "30", "861", "171")+" "+digits(r, 7), "+49"+pick(r, "171", "160")+digits(r, 7), "0"+pick(r, "171", "160", "152")+" "+digits(r, 7),
 				"0"+pick(r, "89", "861", "8161")+"/"+digits(r, 6), "+43 "+pick(r, "1", "664")+" "+digits(r, 7), "+41 44 "+digits(r, 3)+" "+digits(r, 2)+" "+digits(r, 2), "Tel. "+digits(r, 6))
 		}, func(r *rand.Rand) string {
 			return pick(r, "RE-2026-"+digits(r, 4), "24.11.20"+digits(r, 2), "2026-11-"+digits(r, 2), "1."+digits(r, 3)+","+digits(r, 2)+" €", "Rechnung 0"+digits(r, 9), "Az. "+digits(r, 2)+" O "+digits(r, 3)+"/23", digits(r, 5)+" Berlin", "HRB "+digits(r, 6),
 				"Nr. 4"+digits(r, 9), "PZN "+digits(r, 8))
+		}},
+		{"token", guard.TypeSecret, func(r *rand.Rand) string {
+			return pick(r, "ghp_"+random(r, 36), "AKIA"+strings.ToUpper(random(r, 16)), "glpat-"+random(r, 20), "xoxb-"+digits(r, 12)+"-"+random(r, 24), "sk_live_"+random(r, 24), "sk-proj-"+random(r, 48), "AIza"+random(r, 35), "lp-"+random(r, 24))
+		}, func(r *rand.Rand) string {
+			return pick(r, "sk-"+random(r, 6), "AKIA"+digits(r, 3), "lp-Platte-"+digits(r, 4), "task-"+random(r, 30), "ghp_", random(r, 40))
+		}},
+		{"password", guard.TypeSecret, func(r *rand.Rand) string {
+			return pick(r, "Passwort", "Kennwort", "password", "pwd", "DB_PASSWORD", "Das Passwort") + pick(r, ": ", "=", " lautet ", " ist ", ": \"") + pick(r, "Sommer", "Winter", "qwertz", "Hund", "Xk") + pick(r, "!", "#", "_", "") + digits(r, 4)
+		}, func(r *rand.Rand) string {
+			return pick(r, "Passwort: "+strings.Repeat("*", 3+r.IntN(9)), "Das Passwort ist "+pick(r, "falsch", "abgelaufen", "sicher"), "Passwort vergessen", "password=${PW_"+digits(r, 2)+"}", "Kennwort: <Kennwort>", "password: "+pick(r, "string", "null", "example"+digits(r, 2)), "Passwortrichtlinie: Abschnitt "+digits(r, 1))
+		}},
+		{"setting", guard.TypeSecret, func(r *rand.Rand) string {
+			return pick(r, "API_KEY=", "client_secret: ", "ACCESS_TOKEN=\"", "secret_key = ", "auth_token: ") + random(r, 20+r.IntN(20)) + digits(r, 2)
+		}, func(r *rand.Rand) string {
+			return pick(r, "token: 550e8400-e29b-41d4-a716-44665544"+digits(r, 4), "max_tokens: "+digits(r, 4), "secret: true", "API_KEY=your_api_key_"+digits(r, 4), "token = next_token()", "Token "+digits(r, 3))
+		}},
+		{"url", guard.TypeSecret, func(r *rand.Rand) string {
+			return pick(r, "postgres", "mysql", "https", "amqp") + "://" + pick(r, "admin", "svc_x", "") + ":" + random(r, 6+r.IntN(12)) + "@db" + digits(r, 1) + ".firma.example" + pick(r, "", ":5432/x", "/a?b=c")
+		}, func(r *rand.Rand) string {
+			return pick(r, "https://firma.example:8443/x@"+digits(r, 2), "postgres://admin@db/x"+digits(r, 1), "redis://user:${PW}@cache", "https://a.example/?q=b:c")
+		}},
+		{"header", guard.TypeSecret, func(r *rand.Rand) string {
+			return pick(r, "Authorization: Bearer ", "Authorization: Basic ", "x-api-key: ", "Cookie: sid=") + random(r, 20+r.IntN(30)) + digits(r, 2)
+		}, func(r *rand.Rand) string {
+			return pick(r, "Authorization: Bearer <token"+digits(r, 1)+">", "Authorization nötig", "Cookie Banner "+digits(r, 2), "bearer shares")
 		}},
 	}
 }
@@ -169,10 +206,14 @@ func TestScores(t *testing.T) {
 		const n = 1000
 		for range n {
 			value := g.valid(r)
-			for _, f := range inspect(e, "Bitte "+value+" prüfen.").list {
+			list := inspect(e, "Bitte "+value+" prüfen.").list
+			if len(list) == 0 && *show {
+				t.Logf("%s: missed %q", g.name, value)
+			}
+			for _, f := range list {
 				switch {
 				case f.typ != g.typ:
-				case strings.Contains(value, f.text) && 2*len(f.text) > len(value):
+				case strings.Contains(value, f.text) && (2*len(f.text) > len(value) || f.typ == guard.TypeSecret):
 					hit++
 				default:
 					wrong++
@@ -181,14 +222,18 @@ func TestScores(t *testing.T) {
 			for _, f := range inspect(e, "Bitte "+g.miss(r)+" prüfen.").list {
 				if f.typ == g.typ {
 					wrong++
-					t.Logf("%s: false %q", g.typ, f.text)
+					t.Logf("%s: false %q", g.name, f.text)
 				}
 			}
 		}
 		recall, precision := 100*float64(hit)/n, 100*float64(hit)/float64(max(1, hit+wrong))
-		fmt.Fprintf(&out, "%-12s %8.1f %10.1f\n", g.typ, recall, precision)
-		if least := map[bool]float64{true: 98, false: 99.5}[g.typ == "EMAIL" || g.typ == "PHONE"]; recall < least || precision < least {
-			t.Errorf("%s: recall %.2f, precision %.2f, want %.1f", g.typ, recall, precision, least)
+		fmt.Fprintf(&out, "%-12s %8.1f %10.1f\n", g.name, recall, precision)
+		least := 98.0
+		if g.typ == "IBAN" || g.typ == "CREDIT_CARD" || g.typ == "TAX_ID" {
+			least = 99.5
+		}
+		if recall < least || precision < least {
+			t.Errorf("%s: recall %.2f, precision %.2f, want %.1f", g.name, recall, precision, least)
 		}
 	}
 	golden(t, "scores.golden", out.Bytes())

@@ -73,12 +73,13 @@ func name(s string, i int, rule nameRule) (start, end int, ok bool) {
 	i = titles(s, i)
 	start, end = i, i
 	count, initials := 0, 0
-	free := true
+	free, particles := true, 0
 	for count < rule.most {
 		w := wordFrom(s, i)
 		text := s[w.start:w.end]
-		if next := particle(s, w, free); next > 0 {
+		if next := particle(s, w, free, mostParticles); next > 0 && particles < mostParticles {
 			i, free = next, true
+			particles++
 			continue
 		}
 		free = false
@@ -131,7 +132,10 @@ func digitBehind(s string, i int) bool {
 
 // particle gives the offset behind a particle such as "von" when a name goes on there, else 0. The articles among them
 // count only with free: at the start of a name or behind another particle, since "Herr Meier der Leiter" has none.
-func particle(s string, w word, free bool) int {
+func particle(s string, w word, free bool, left int) int {
+	if left == 0 {
+		return 0
+	}
 	text := s[w.start:w.end]
 	switch text {
 	case "von", "van", "de", "di", "da", "del", "della", "bin", "ibn", "ten", "ter", "dos", "du", "el", "al", "Von", "Van", "De":
@@ -151,15 +155,21 @@ func particle(s string, w word, free bool) int {
 	}
 	next := wordFrom(s, w.end+1)
 	following := s[next.start:next.end]
-	if following == "" || notName(following) || !capital(following) && particle(s, next, true) == 0 {
+	if following == "" || notName(following) || !capital(following) && particle(s, next, true, left-1) == 0 {
 		return 0
 	}
 	return w.end + 1
 }
 
+// Bounds of one name.
+const (
+	mostParticles = 3
+	mostTitles    = 8
+)
+
 // titles skips academic and official titles.
 func titles(s string, i int) int {
-	for {
+	for range mostTitles {
 		w := wordFrom(s, i)
 		next := w.end
 		if next < len(s) && s[next] == '.' {
@@ -185,12 +195,13 @@ func titles(s string, i int) int {
 		}
 		next = lineBlanks(s, next)
 		if surnameToo(s[w.start:w.end]) {
-			if follow := wordFrom(s, next); !capital(s[next:]) && particle(s, follow, true) == 0 {
+			if follow := wordFrom(s, next); !capital(s[next:]) && particle(s, follow, true, mostParticles) == 0 {
 				return i
 			}
 		}
 		i = next
 	}
+	return i
 }
 
 func isTitle(text string) bool {

@@ -187,7 +187,7 @@ func address(s string, w word) (start, end int, ok bool) {
 		return 0, 0, false
 	}
 	next := blanks(s, i, 1)
-	if next == i {
+	if next == i || text == "Familie" && strings.HasPrefix(s[next:], "der ") {
 		return 0, 0, false
 	}
 	return name(s, next, nameRule{most: 3, careful: true})
@@ -228,6 +228,12 @@ func intro(s string, w word) (start, end int, ok bool) {
 			return 0, 0, false
 		}
 		return name(s, w.end+2, nameRule{most: 1})
+	case "geborene", "geborener": // Wally geborene Müller, but not: der 1967 geborene Kläger, die in Wien geborene Malerin
+		before := s[max(0, w.start-longestCue):w.start]
+		k := strings.LastIndexByte(strings.TrimSuffix(before, " "), ' ')
+		if k < 0 || !capital(before[k+1:]) || strings.HasSuffix(before[:k], " in") || strings.HasSuffix(before[:k], " im") {
+			return 0, 0, false
+		}
 	case "heiße", "heisse":
 		if !strings.HasSuffix(s[:w.start], "ch ") {
 			return 0, 0, false
@@ -247,7 +253,13 @@ func closing(s string, w word) (start, end int, ok bool) {
 	}
 	comma := i > w.end
 	next := blanks(s, i, 3)
-	if !comma && strings.IndexByte(s[i:next], '\n') < 0 && len(s[w.start:w.end]) > 3 {
+	newLine := strings.IndexByte(s[i:next], '\n') >= 0
+	if len(s[w.start:w.end]) <= len("MfG") { // LG is a company too: it must open a line or follow a sentence
+		before := strings.TrimRight(s[:w.start], " ")
+		if before != "" && strings.IndexByte("\n.!?", before[len(before)-1]) < 0 {
+			return 0, 0, false
+		}
+	} else if !comma && !newLine {
 		return 0, 0, false
 	}
 	return signed(s, next)
@@ -281,8 +293,7 @@ func closed(s string, i int) bool {
 
 // firm says whether the rest of a line names a company.
 func firm(rest string) bool {
-	line, _, _ := strings.Cut(rest, "\n")
-	line = line[:min(len(line), 40)]
+	line, _, _ := strings.Cut(rest[:min(len(rest), 40)], "\n")
 	for _, form := range []string{"GmbH", " AG", " KG", " UG", "e.V.", "e. V.", " SE", "OHG", " Ltd", " Inc"} {
 		if strings.Contains(line, form) {
 			return true
@@ -372,8 +383,9 @@ func role(s string, w word) (start, end int, ok bool) {
 	if w.end >= len(s) || s[w.end] != ' ' {
 		return 0, 0, false
 	}
-	start, end, ok = name(s, formOfAddress(s, w.end+1), nameRule{most: 3, careful: true})
-	return start, end, ok && !noun(s[start:end]) && !firm(s[end:])
+	i := formOfAddress(s, w.end+1)
+	start, end, ok = name(s, i, nameRule{most: 3, careful: true})
+	return start, end, ok && capital(s[i:]) && !noun(s[start:end]) && !firm(s[end:])
 }
 
 // more reads the other names of a list of recipients: Max Mustermann <max@x.example>; Anna Schulz.

@@ -148,12 +148,12 @@ func (d *dialled) valid(s string, called bool) bool {
 	switch {
 	case d.plus:
 		return international(digits)
-	case strings.HasPrefix(digits, "00"):
-		return international(digits[2:]) && (called || d.groups > 1 || strings.HasPrefix(digits, "0049"))
+	case strings.HasPrefix(digits, "00") && international(digits[2:]):
+		return called || d.groups > 1 || strings.HasPrefix(digits, "0049")
 	case date(d):
 		return false
 	case digits[0] == '0':
-		return national(digits) && (called || mobile(digits) && d.dots == 0 || d.groups > 1 && d.groups < 7 && d.dots == 0 && d.sizes[0] > 2)
+		return called && d.n >= leastDirect && d.n <= mostPhone || national(digits) && (mobile(digits) && d.dots == 0 || d.groups > 1 && d.groups < 7 && d.dots == 0 && d.sizes[0] > 2)
 	case s[d.start] == '(' && d.groups == 3 && d.sizes == [mostGroups]int{3, 3, 4}:
 		return digits[0] > '1' && digits[3] > '1' // North America
 	}

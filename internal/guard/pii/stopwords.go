@@ -23,6 +23,8 @@ const stopWords = " " +
 	"Brüder Schwestern Zuhörer Zuschauer Genossen Genosse Abgeordnete Abgeordneten Vorsitzende Vorsitzender Mama Papa Oma Opa Mutter Vater Tante Onkel Sohn " +
 	"Tochter Mann Mensch Menschen Gott Doktor Professor Präsident Kommissar Kommissarin Minister Ministerin Sir Madam Sirs Everyone All There Customer Colleagues Friends Germany " +
 	"World Universe Kommission Rat Parlament Regierung Gericht Anwalt Ratspräsident " +
+	"Kläger Klägerin Klägers Beklagte Beklagten Beklagter Beschwerdeführer Beschwerdeführerin Angeklagte Angeklagten Angeklagter Antragsgegner Antragsgegnerin " +
+	"Beschuldigte Beschuldigten Schuldner Schuldnerin Gläubiger Gläubigerin Betroffene Betroffenen Zeugen Geschädigte Geschädigten Komplementärin " +
 	// words that open a sentence
 	"Sie Ihr Ihre Ihren Ihrem Ihrer Ihres Ihnen Er Es Wir Ich Du Der Die Das Den Dem Des Ein Eine Einen Einem Einer Eines Und Oder Aber In Im Am An Auf Aus Bei Beim " +
 	"Bis Für Gegen Mit Nach Ohne Seit Um Unter Von Vom Vor Zu Zum Zur Zwischen Wenn Weil Dass Da Dann Wie Was Wer Wo Wann Warum Welche Welcher Welches Bitte Danke " +

@@ -26,7 +26,7 @@ func assignment(s string, start, end int) (from, to int, ok bool) {
 	}
 	if start > 0 && word != "_pass" && !strings.HasPrefix(word, "_") {
 		before, _ := utf8.DecodeLastRuneInString(s[:start])
-		if unicode.IsLetter(before) && word == "token" && !strings.HasSuffix(strings.ToLower(s[:start]), "auth") && !strings.HasSuffix(s[:start], "access") {
+		if unicode.IsLetter(before) && word == "token" && !strings.EqualFold(s[max(0, start-4):start], "auth") && !strings.EqualFold(s[max(0, start-6):start], "access") {
 			return 0, 0, false
 		}
 	}
@@ -108,6 +108,8 @@ func quoted(s string, i int) (from, to int) {
 			if k := strings.Index(s[from:last], q[1]); k >= 0 {
 				return from, from + k
 			}
+			i = from // the closing quote is cut off
+			break
 		}
 	}
 	to = i

@@ -80,11 +80,11 @@ func changes(s string) int {
 // jwt finds JSON web tokens: three parts in base64url, the first two of which begin with {".
 func jwt(s string, start, _ int) (from, to int, ok bool) {
 	const longest = 8192
-	if !strings.HasPrefix(s[start:], "eyJ") || start > 0 && (isAlnum(s[start-1]) || s[start-1] == '.') {
+	if !strings.HasPrefix(s[start:], "eyJ") || start > 0 && (isAlnum(s[start-1]) || strings.IndexByte("-_.", s[start-1]) >= 0) {
 		return 0, 0, false
 	}
-	to = span(s, start, longest, "-_.=")
-	parts := strings.Split(strings.TrimRight(s[start:to], ".="), ".")
+	to = span(s, start, longest, "-_.")
+	parts := strings.SplitN(strings.TrimRight(s[start:to], "."), ".", 4)
 	if len(parts) < 2 || len(parts[0]) < 10 || !strings.HasPrefix(parts[1], "ey") || len(parts[1]) < 10 {
 		return 0, 0, false
 	}
@@ -202,10 +202,26 @@ func header(s string, start, end int) (from, to int, ok bool) {
 		if k := strings.IndexAny(s[from:to], " ,;"); k >= 0 {
 			to = from + k
 		}
-	} else if word == "cookie" && !strings.Contains(s[from:to], "=") {
-		return 0, 0, false
+	} else if word == "cookie" {
+		to = cookies(s, from, to)
+	} else if k := strings.IndexAny(s[from:to], " ,;"); k >= 0 {
+		to = from + k
 	}
 	return from, to, to-from >= 6 && !placeholder(s[from:to])
+}
+
+// cookies gives the end of the pairs name=value that stand at from; from itself when there is none.
+func cookies(s string, from, to int) int {
+	end := from
+	for i := from; i < to; {
+		pair, _, _ := strings.Cut(s[i:to], " ")
+		if !strings.Contains(pair, "=") && (end == from || !strings.HasSuffix(s[from:end], ";")) {
+			break
+		}
+		end = i + len(pair)
+		i = end + 1
+	}
+	return end
 }
 
 func b2i(b bool) int {
@@ -229,7 +245,7 @@ func awsSecret(s string, start, end int) (from, to int, ok bool) {
 		if len(value) == 40 && (stop == len(s) || !isAlnum(s[stop])) && digits > 0 && small > 0 && capitals > 0 && entropy(value) >= 4 && !placeholder(value) {
 			return i, stop, true
 		}
-		i = span(s, i, len(s), "/+")
+		i = span(s, i, window, "/+")
 	}
 	return 0, 0, false
 }
