@@ -73,3 +73,22 @@ func EstimateTokens(n int) int { return (n + 3) / 4 }
 
 // Runes counts the characters of t.
 func (t Text) Runes() int { return utf8.RuneCountInString(string(t)) }
+
+// WithModel returns a copy of the request whose body asks for another model; all parts keep their place in it. literal is
+// the new name as a JSON string literal, quotes included.
+func (r *Request) WithModel(name string, literal []byte) *Request {
+	c := *r
+	from, to := r.ModelSpan[0], r.ModelSpan[1]
+	grow := len(literal) - (to - from)
+	c.Raw = make([]byte, 0, len(r.Raw)+grow)
+	c.Raw = append(append(append(c.Raw, r.Raw[:from]...), literal...), r.Raw[to:]...)
+	c.Model, c.ModelSpan = name, [2]int{from, to + grow}
+	c.Parts = make([]Part, len(r.Parts))
+	for i, p := range r.Parts {
+		if p.Start >= to {
+			p.Start, p.End = p.Start+grow, p.End+grow
+		}
+		c.Parts[i] = p
+	}
+	return &c
+}

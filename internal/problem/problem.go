@@ -25,6 +25,7 @@ const (
 	KindTooLarge                    // more bytes than allowed
 	KindTooMany                     // too often; Retry-After says when again
 	KindUnavailable                 // cannot be done now, for instance because the log cannot be written
+	KindUpstream                    // the provider gave no usable answer
 )
 
 // String returns the kind's name for logs and metrics.
@@ -48,6 +49,8 @@ func (k Kind) String() string {
 		return "too_many"
 	case KindUnavailable:
 		return "unavailable"
+	case KindUpstream:
+		return "upstream"
 	default:
 		return "internal"
 	}
