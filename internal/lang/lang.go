@@ -93,6 +93,19 @@ func lookup(key string) (message, bool) {
 	return message{}, false
 }
 
+// find is lookup for messages that are shown: a narrower problem without words of its own is said as the wider one,
+// "problem.invalid_request.count" as "problem.invalid_request".
+func find(key string) (message, bool) {
+	for {
+		msg, ok := lookup(key)
+		wider := strings.LastIndexByte(key, '.')
+		if ok || !strings.HasPrefix(key, "problem.") || wider < len("problem.") {
+			return msg, ok
+		}
+		key = key[:wider]
+	}
+}
+
 // Has reports whether the catalogue holds key.
 func Has(key string) bool {
 	_, ok := lookup(key)
@@ -108,7 +121,7 @@ func T(lang Lang, key string, args ...any) string {
 // of this locale write it, "{name|one|other}" chooses a word by a number. An unknown key is returned as it is, so that
 // a person who meets it can report it; tests keep that from happening.
 func (l Locale) T(key string, args ...any) string {
-	msg, ok := lookup(key)
+	msg, ok := find(key)
 	if !ok {
 		return key
 	}

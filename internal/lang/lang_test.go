@@ -122,6 +122,12 @@ func TestFill(t *testing.T) {
 	if got := l.T("no.such.key"); got != "no.such.key" {
 		t.Errorf("unknown key: %q", got)
 	}
+	if got, want := l.T("problem.invalid_request.unheard.of"), l.T("problem.invalid_request"); got != want || got == "problem.invalid_request" {
+		t.Errorf("narrower problem: %q", got)
+	}
+	if got := l.T("problem.unheard.of"); got != "problem.unheard.of" {
+		t.Errorf("unknown problem: %q", got)
+	}
 	if got := l.Word("finding.", "MARTIAN"); got != "MARTIAN" {
 		t.Errorf("unknown code: %q", got)
 	}

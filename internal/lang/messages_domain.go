@@ -134,6 +134,7 @@ var domainMessages = map[string]message{
 	"detector.iban":         {"IBAN", "IBANs"},
 	"detector.credit_card":  {"Kreditkarten", "Credit cards"},
 	"detector.tax_id_de":    {"Steuer-ID", "Tax IDs"},
+	"detector.restore":      {"Zurücksetzen", "Restoring"},
 	"detector.secret":       {"Zugangsdaten", "Secrets"},
 
 	"reason.kind":       {"kein Text", "not text"},
@@ -151,6 +152,7 @@ var domainMessages = map[string]message{
 	"end.client_left":    {"Verbindung vom Aufrufer beendet", "caller left"},
 	"end.upstream_error": {"Fehler beim Modell", "error at the model"},
 	"end.guard_stop":     {"von einer Leitplanke angehalten", "stopped by a guardrail"},
+	"end.aborted":        {"abgebrochen", "aborted"},
 	"end.internal_error": {"Fehler im Programm", "program error"},
 
 	"hash.root":       {"Baumwurzel", "Tree root"},

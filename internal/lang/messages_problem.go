@@ -35,6 +35,10 @@ var problemMessages = map[string]message{
 		"Aufruf abgelehnt: Das Modell {model} läuft in der Region {region}, die für dieses KI-System nicht erlaubt ist. Wählen Sie ein Modell in einer erlaubten Region.",
 		"Call refused: the model {model} runs in the region {region}, which is not allowed for this AI system. Choose a model in an allowed region.",
 	},
+	"problem.path_not_found": {
+		"Diese Adresse gibt es in der Schnittstelle nicht. Prüfen Sie Pfad und Methode, zum Beispiel POST /v1/chat/completions.",
+		"This address does not exist in the interface. Check path and method, for instance POST /v1/chat/completions.",
+	},
 	"problem.invalid_request": {
 		"Aufruf abgelehnt: Die Anfrage lässt sich nicht lesen. Prüfen Sie das Feld, das die Antwort nennt, und senden Sie sie erneut.",
 		"Call refused: the request cannot be read. Check the field that the answer names, and send it again.",
@@ -54,6 +58,22 @@ var problemMessages = map[string]message{
 	"problem.invalid_request.count": {
 		"Aufruf abgelehnt: Das Feld {field} hat mehr als {n} Teile. Kürzen Sie das Gespräch oder teilen Sie es auf.",
 		"Call refused: the field {field} has more than {n} parts. Shorten the conversation or split it.",
+	},
+	"problem.invalid_request.two_keys": {
+		"Aufruf abgelehnt: Die Anfrage trägt zwei verschiedene Schlüssel. Senden Sie nur einen, als Authorization: Bearer lp-…",
+		"Call refused: the request carries two different keys. Send only one, as Authorization: Bearer lp-…",
+	},
+	"problem.invalid_request.header": {
+		"Aufruf abgelehnt: Der Kopf {header} hat einen Wert, den Leitplanke nicht annimmt. Senden Sie höchstens 128 Byte, prozentkodiert und ohne Personendaten.",
+		"Call refused: the header {header} has a value that Leitplanke does not accept. Send at most 128 bytes, percent-encoded and without personal data.",
+	},
+	"problem.invalid_request.body": {
+		"Aufruf abgelehnt: Die Anfrage kam nicht vollständig an. Senden Sie sie erneut.",
+		"Call refused: the request did not arrive in full. Send it again.",
+	},
+	"problem.invalid_request.stream": {
+		"Aufruf abgelehnt: Antworten in Teilen (stream) gibt es hier noch nicht. Senden Sie die Anfrage ohne stream oder mit stream: false.",
+		"Call refused: streamed answers are not available here yet. Send the request without stream, or with stream: false.",
 	},
 	"problem.part_not_inspectable": {
 		"Aufruf abgelehnt: Der Teil {part} lässt sich nicht prüfen, und dieses KI-System maskiert seine Texte. Senden Sie den Inhalt als Text oder lassen Sie den Teil weg.",
