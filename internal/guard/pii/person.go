@@ -362,6 +362,9 @@ func label(s string, w word, kind cue) (start, end int, ok bool) {
 	if !ok || firm(s[end:]) || noun(s[start:end]) {
 		return 0, 0, false
 	}
+	if text := s[w.start:w.end]; strings.IndexByte(s[start:end], ' ') < 0 && (text == "name" || text == "Name" && s[i-1] == '"') {
+		return 0, 0, false // in source code everything has a name
+	}
 	return start, end, closed(s, end) || followedByVerb(s, end)
 }
 

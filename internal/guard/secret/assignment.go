@@ -136,7 +136,7 @@ func strong(s string) bool {
 func chosen(s string, from, to int, mark byte) bool {
 	v := s[from:to]
 	n := utf8.RuneCountInString(v)
-	if n < 4 || call(v) || strings.HasPrefix(v, "http") {
+	if n < 4 || strings.IndexByte("{[(", v[0]) >= 0 || strings.HasSuffix(v, ":") || strings.HasPrefix(v, "0x") || call(v) || strings.HasPrefix(v, "http") {
 		return false
 	}
 	digits, small, capitals, other := classes(v)

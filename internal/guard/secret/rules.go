@@ -207,7 +207,7 @@ func header(s string, start, end int) (from, to int, ok bool) {
 	} else if k := strings.IndexAny(s[from:to], " ,;"); k >= 0 {
 		to = from + k
 	}
-	return from, to, to-from >= 6 && !placeholder(s[from:to])
+	return from, to, to-from >= 6 && !placeholder(s[from:to]) && s[to-1] != '[' && s[to-1] != '('
 }
 
 // cookies gives the end of the pairs name=value that stand at from; from itself when there is none.
