@@ -129,7 +129,7 @@ func TestEveryUsedKeyExists(t *testing.T) {
 			t.Errorf("no message %q", f[1])
 		}
 	}
-	problems := regexp.MustCompile(`problem\.(?:Invalid|Unauthenticated|Forbidden|Blocked|NotFound|Conflict|TooLarge|TooMany|Unavailable)\("([^"]+)"`)
+	problems := regexp.MustCompile(`problem\.(?:Invalid|Unauthenticated|Forbidden|Blocked|NotFound|Conflict|TooLarge|TooMany|Unavailable|New)\((?:problem\.Kind\w+, )?"([^"]+)"`)
 	for _, f := range problems.FindAllStringSubmatch(goText, -1) {
 		if !Has("problem." + f[1]) {
 			t.Errorf("no sentence for the problem %q", f[1])

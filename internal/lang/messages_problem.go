@@ -75,6 +75,18 @@ var problemMessages = map[string]message{
 		"Aufruf abgelehnt: Antworten in Teilen (stream) gibt es hier noch nicht. Senden Sie die Anfrage ohne stream oder mit stream: false.",
 		"Call refused: streamed answers are not available here yet. Send the request without stream, or with stream: false.",
 	},
+	"problem.upstream_unavailable": {
+		"Der Anbieter {provider} war nicht erreichbar. Die Anfrage ist festgehalten; versuchen Sie es erneut oder wählen Sie ein anderes Modell.",
+		"The provider {provider} could not be reached. The request is recorded; try again or choose another model.",
+	},
+	"problem.upstream_unreadable": {
+		"Die Antwort des Anbieters {provider} ließ sich nicht lesen und wurde deshalb nicht herausgegeben. Versuchen Sie es erneut oder wählen Sie ein anderes Modell.",
+		"The answer of the provider {provider} could not be read, so it was not released. Try again or choose another model.",
+	},
+	"problem.client_left": {
+		"Die Verbindung wurde vor der Antwort beendet. Der Aufruf ist bis dahin festgehalten.",
+		"The connection ended before the answer. The call is recorded up to that point.",
+	},
 	"problem.part_not_inspectable": {
 		"Aufruf abgelehnt: Der Teil {part} lässt sich nicht prüfen, und dieses KI-System maskiert seine Texte. Senden Sie den Inhalt als Text oder lassen Sie den Teil weg.",
 		"Call refused: the part {part} cannot be inspected, and this AI system masks its texts. Send the content as text, or leave the part out.",

@@ -60,14 +60,14 @@ func TestCopies(t *testing.T) {
 
 func TestKindsHaveNames(t *testing.T) {
 	seen := map[string]bool{}
-	for k := KindInternal; k <= KindUnavailable; k++ {
+	for k := KindInternal; k <= KindUpstream; k++ {
 		if s := k.String(); seen[s] {
 			t.Errorf("kind %d: name %q twice", k, s)
 		} else {
 			seen[s] = true
 		}
 	}
-	if len(seen) != 10 {
+	if len(seen) != 11 {
 		t.Errorf("%d kinds", len(seen))
 	}
 }

@@ -13,7 +13,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 
 	"github.com/leitplanke/leitplanke/internal/lang"
 	"github.com/leitplanke/leitplanke/internal/web"
@@ -28,7 +31,7 @@ var (
 func serveSamples(t *testing.T, v *web.Views) (*httptest.Server, []string) {
 	t.Helper()
 	mux := http.NewServeMux()
-	mux.Handle(web.StaticPath, v.Assets())
+	mux.Handle("GET "+web.StaticPath, v.Assets())
 	var names []string
 	for _, l := range lang.All() {
 		for _, theme := range []string{"light", "dark"} {
@@ -176,24 +179,75 @@ func inspect(ctx context.Context, t *testing.T, url, axe, name string) {
 	}
 }
 
-// TestKeyboardOpensMenus opens the menus of a narrow window: they are popovers and need no script.
-func TestKeyboardOpensMenus(t *testing.T) {
+// TestKeyboardWithoutScripts uses a narrow window with scripts switched off, by keyboard alone: the first Tab is the
+// skip link, menus open, and a button of the menu changes the language.
+func TestKeyboardWithoutScripts(t *testing.T) {
 	ctx := browser(t)
 	v := newViews(t)
-	srv, _ := serveSamples(t, v)
-	if err := chromedp.Do(ctx, chromedp.EmulateViewport(390, 800), chromedp.Navigate(srv.URL+"/de/light/list")); err != nil {
+	changed := make(chan string, 1)
+	mux := http.NewServeMux()
+	mux.Handle("GET "+web.StaticPath, v.Assets())
+	mux.HandleFunc("POST "+web.PrefsPath, func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case changed <- r.PostFormValue("lang"):
+		default:
+		}
+		v.SetPrefs(w, r)
+	})
+	mux.HandleFunc("GET /", func(w http.ResponseWriter, r *http.Request) {
+		p := v.Prefs(r, web.Prefs{Lang: lang.German})
+		if err := v.Render(w, http.StatusOK, sampleList(sampleSite().Frame(v.Locale(p), p, PathEvidence, &Viewer{Name: "Lukas Ebner"}))); err != nil {
+			t.Error(err)
+		}
+	})
+	srv := httptest.NewServer(web.Headers(false, mux))
+	t.Cleanup(srv.Close)
+
+	noScripts := chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+		_, err := cdp.Call(ctx, target, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
+		return err
+	})
+	if err := chromedp.Do(ctx, noScripts, chromedp.EmulateViewport(390, 800), chromedp.Navigate(srv.URL+PathEvidence), chromedp.KeyEvent("\t")); err != nil {
 		t.Fatal(err)
 	}
-	for _, id := range []string{"nav", "konto"} {
-		open, err := chromedp.Run(ctx, chromedp.Evaluate[bool](fmt.Sprintf(`(() => {
-			const b = document.querySelector('button[popovertarget="%s"]'); b.focus(); b.click();
-			const m = document.getElementById('%s'), r = m.getBoundingClientRect(), ok = m.matches(':popover-open') && r.width > 100 && r.right <= innerWidth + 1;
-			m.hidePopover(); return ok; })()`, id, id)))
+	ask := func(what string) string {
+		t.Helper()
+		s, err := chromedp.Run(ctx, chromedp.Evaluate[string]("String("+what+")"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !open {
-			t.Errorf("menu %s does not open inside the window", id)
+		return s
+	}
+	if got := ask(`document.activeElement.className`); got != "skip" {
+		t.Errorf("the first Tab is on %q", got)
+	}
+	for _, menu := range []string{"nav", "konto"} {
+		ask(fmt.Sprintf(`document.querySelector('button[popovertarget="%s"]').focus()`, menu))
+		if err := chromedp.Do(ctx, chromedp.KeyEvent("\r")); err != nil {
+			t.Fatal(err)
 		}
+		if got := ask(fmt.Sprintf(`(() => { const m = document.getElementById('%s'), r = m.getBoundingClientRect(); return m.matches(':popover-open') && r.width > 100 && r.left >= 0 && r.right <= innerWidth + 1; })()`, menu)); got != "true" {
+			t.Errorf("menu %s does not open inside the window", menu)
+		}
+		if menu == "nav" {
+			if err := chromedp.Do(ctx, chromedp.KeyEvent(kb.Escape)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	ask(`document.querySelector('#konto button[name="lang"][value="en"]').focus()`)
+	if err := chromedp.Do(ctx, chromedp.KeyEvent("\r"), chromedp.WaitReady(chromedp.CSS(`html[lang="en"]`))); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case l := <-changed:
+		if l != "en" {
+			t.Errorf("language %q", l)
+		}
+	default:
+		t.Error("the form was not sent")
+	}
+	if got := ask(`document.querySelector('h1').textContent`); got != "Evidence" {
+		t.Errorf("after the change the page is %q", got)
 	}
 }

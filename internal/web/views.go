@@ -79,7 +79,7 @@ func (v *Views) add(l lang.Lang, base *template.Template, files fs.FS, dir strin
 // Lookup returns a page's template, for tests that check it against its struct.
 func (v *Views) Lookup(l lang.Lang, name string) *template.Template { return v.sets[l][name] }
 
-// Assets returns the static files; mount them at [StaticPath].
+// Assets returns the static files; mount them at "GET " + [StaticPath].
 func (v *Views) Assets() http.Handler { return v.assets }
 
 // Render writes a page. The page is complete in memory before its first byte leaves: a mistake in a template becomes

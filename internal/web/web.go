@@ -65,6 +65,8 @@ func Status(k problem.Kind) int {
 		return http.StatusRequestEntityTooLarge
 	case problem.KindTooMany:
 		return http.StatusTooManyRequests
+	case problem.KindUpstream:
+		return http.StatusBadGateway
 	case problem.KindUnavailable:
 		return http.StatusServiceUnavailable
 	default:

@@ -275,7 +275,7 @@ func TestErrorsBecomePages(t *testing.T) {
 
 func TestStatus(t *testing.T) {
 	seen := 0
-	for k := problem.KindInternal; k <= problem.KindUnavailable; k++ {
+	for k := problem.KindInternal; k == problem.KindInternal || k.String() != problem.KindInternal.String(); k++ {
 		if s := Status(k); s < 400 || (s == 500) != (k == problem.KindInternal) {
 			t.Errorf("%s: %d", k, s)
 		}
@@ -284,7 +284,7 @@ func TestStatus(t *testing.T) {
 		}
 		seen++
 	}
-	if seen != 10 {
+	if seen < 11 {
 		t.Error("kinds are missing")
 	}
 }
