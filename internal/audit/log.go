@@ -104,6 +104,7 @@ type Log struct {
 
 	refused atomic.Pointer[string] // why nothing is written
 	lowDisk atomic.Bool
+	dirty   atomic.Bool   // destroyed content may still stand in the write-ahead log
 	size    atomic.Uint64 // entries, as last seen
 	epoch   atomic.Uint64
 

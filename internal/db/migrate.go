@@ -80,7 +80,7 @@ func (d *DB) CheckpointWAL(ctx context.Context, truncate bool) (done bool, err e
 	if d.kind != SQLite {
 		return true, nil
 	}
-	c, err := sql.Open("sqlite", "file:"+d.path+"?_pragma=busy_timeout(2000)&_pragma=synchronous(FULL)")
+	c, err := sql.Open("sqlite", "file:"+d.path+"?_pragma=busy_timeout(300)&_pragma=synchronous(FULL)")
 	if err != nil {
 		return false, err
 	}
