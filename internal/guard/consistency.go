@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -23,16 +24,18 @@ const (
 
 // known is a text that was found by a detector and is looked for in the whole request.
 type known struct {
-	text  string
-	typ   string
-	score float64
+	text   string
+	typ    string
+	score  float64
+	rank   int // place of the part in the order of numbers
+	source int // index of the part
 }
 
 // consistency finds what a detector found in one place in all other places too: the values of every type, and of a
 // person the surname alone, also with a genitive s and in capitals. Its findings never change the others, except that a
 // secret takes precedence.
 func (e *Engine) consistency(ctx context.Context, parts []chat.Part, opened [][]leaf, report Report) {
-	list := e.known(opened, report.Findings)
+	list := reveal(numberOrder(parts), opened, report.Findings)
 	if len(list) > mostKnown {
 		e.failLast(report, ReasonFindings)
 		return
@@ -90,8 +93,8 @@ func newSearch(list []known) search {
 // hit is an occurrence of a known text in a view.
 type hit struct{ known, start, end int }
 
-// hits gives the occurrences that stand on their own, in the order in which their texts were revealed; it stops after
-// more than most.
+// hits gives the occurrences that stand on their own, first those that an earlier part revealed, then the longer, so
+// that what a later part reveals changes nothing before; it stops after more than most.
 func (s search) hits(text string, most int) []hit {
 	var hits []hit
 	s.automaton.Each(text, func(head, start, _ int) bool {
@@ -103,22 +106,25 @@ func (s search) hits(text string, most int) []hit {
 		}
 		return len(hits) <= most
 	})
-	slices.SortStableFunc(hits, func(a, b hit) int { return a.known - b.known })
+	slices.SortStableFunc(hits, func(a, b hit) int {
+		return cmp.Or(s.list[a.known].rank-s.list[b.known].rank, (b.end-b.start)-(a.end-a.start), a.start-b.start)
+	})
 	return hits
 }
 
-// known collects what to look for, in the order in which the parts reveal it.
-func (e *Engine) known(opened [][]leaf, findings [][]Finding) []known {
+// reveal collects what to look for, in the order in which the parts reveal it.
+func reveal(order []int, opened [][]leaf, findings [][]Finding) []known {
 	var list []known
 	seen := map[string]bool{}
+	rank, i := 0, 0
 	put := func(text string, f Finding) {
 		if text != "" && !seen[text] {
 			seen[text] = true
-			list = append(list, known{text, f.Type, f.Score})
+			list = append(list, known{text, f.Type, f.Score, rank, i})
 		}
 	}
-	for i, found := range findings {
-		for _, f := range found {
+	for rank, i = range order {
+		for _, f := range findings[i] {
 			text, _, err := value(opened[i], f)
 			if err != nil {
 				continue // Redact refuses it
@@ -171,7 +177,8 @@ func repeat(part string, found []Finding, list []known, hits []hit, v *View, l *
 			continue
 		}
 		from, to = l.span(from, to)
-		f := Finding{consistencyName, list[h.known].typ, from, to, list[h.known].score}
+		k := list[h.known]
+		f := Finding{consistencyName, k.typ, from, to, k.score, k.source + 1}
 		if f.Type == TypeSecret {
 			secrets = append(secrets, f)
 		} else {

@@ -30,6 +30,8 @@ type Finding struct {
 	Start    int     `json:"start"` // byte offset in the Part's decoded Text, on a rune boundary
 	End      int     `json:"end"`   // byte offset behind the last byte
 	Score    float64 `json:"score"` // 0 to 1, see the Score constants
+	// Source is set by the engine's second pass: 1 + the index of the part whose own finding made the value known.
+	Source int `json:"-"`
 }
 
 // LogValue implements slog.LogValuer: type and length, no place that would help to find the content.

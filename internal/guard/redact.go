@@ -34,7 +34,7 @@ func Redact(body []byte, parts []chat.Part, findings [][]Finding, types []string
 	if err != nil {
 		return nil, nil, err
 	}
-	tokens, err := issue(places, taken)
+	tokens, err := issue(places, numberOrder(parts), taken)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -66,7 +66,8 @@ type spot struct {
 	token  string
 }
 
-func collect(parts []chat.Part, findings [][]Finding, mask map[string]bool) ([]spot, error) {
+// numberOrder gives the indexes of the parts in the order in which they give out numbers: schemas, then the others.
+func numberOrder(parts []chat.Part) []int {
 	order := make([]int, 0, len(parts))
 	for i := range parts {
 		if parts[i].Role == chat.RoleSchema {
@@ -78,8 +79,12 @@ func collect(parts []chat.Part, findings [][]Finding, mask map[string]bool) ([]s
 			order = append(order, i)
 		}
 	}
+	return order
+}
+
+func collect(parts []chat.Part, findings [][]Finding, mask map[string]bool) ([]spot, error) {
 	var places []spot
-	for _, i := range order {
+	for _, i := range numberOrder(parts) {
 		if len(findings[i]) == 0 {
 			continue
 		}
@@ -167,42 +172,31 @@ type issuedKey struct {
 	number     bool
 }
 
-// issue gives each place its token. A place of the second pass whose value is not known yet waits until a later part
-// reveals it, so that its number is that of the revelation.
-func issue(places []spot, taken map[string]bool) (*Tokens, error) {
+// issue gives each place its token. Numbers follow the parts; a place of the second pass counts for the later of
+// its own part and the part that made its value known, so that what a later part reveals takes no number away.
+func issue(places []spot, order []int, taken map[string]bool) (*Tokens, error) {
 	s := &issuer{taken: taken, issued: map[issuedKey]string{}, byValue: map[[2]string]*group{}, count: map[string]int{}}
-	var waiting []*spot
-	for i := range places {
-		p := &places[i]
-		if p.f.Detector == consistencyName && !s.knows(p) {
-			waiting = append(waiting, p)
-		} else if err := s.give(p); err != nil {
-			return nil, err
-		}
-		if len(waiting) == 0 || i+1 < len(places) && places[i+1].part == p.part {
-			continue
-		}
-		var still []*spot
-		for _, w := range waiting {
-			if !s.knows(w) {
-				still = append(still, w)
-			} else if err := s.give(w); err != nil {
-				return nil, err
-			}
-		}
-		waiting = still
+	rank := make([]int, len(order))
+	for k, i := range order {
+		rank[i] = k
 	}
-	for _, w := range waiting {
-		if err := s.give(w); err != nil {
+	turn := make([]*spot, len(places))
+	for i := range places {
+		turn[i] = &places[i]
+	}
+	revealed := func(p *spot) int {
+		if p.f.Source > 0 && p.f.Source <= len(order) {
+			return max(2*rank[p.f.Source-1]+1, 2*rank[p.part])
+		}
+		return 2 * rank[p.part]
+	}
+	slices.SortStableFunc(turn, func(a, b *spot) int { return revealed(a) - revealed(b) })
+	for _, p := range turn {
+		if err := s.give(p); err != nil {
 			return nil, err
 		}
 	}
 	return &s.tokens, nil
-}
-
-// knows says whether a value or another spelling of it has a token already.
-func (s *issuer) knows(p *spot) bool {
-	return p.f.Type == TypeSecret || s.issued[issuedKey{p.f.Type, p.value, p.number}] != "" || s.group(p) != nil
 }
 
 func (s *issuer) group(p *spot) *group {

@@ -151,7 +151,7 @@ type piece struct{ text, value, secret string }
 func pieces() *rapid.Generator[piece] {
 	first := rapid.SampledFrom([]string{"Anna", "Jürgen", "Ayşe", "Paweł", "Katharina"})
 	last := rapid.SampledFrom([]string{"Brenner", "Müller-Lüdenscheidt", "Wałęsa", "Öztürk", "von der Heide", "O’Brien", "Schmidt"})
-	iban := rapid.SampledFrom([]string{"DE02100500000024290661", "DE02 1005 0000 0024 2906 61", "NL91ABNA0417164300", "at37 2011 1000 0342 9418"})
+	iban := rapid.SampledFrom([]string{"DE02100500000024290661", "DE02 1005 0000 0024 2906 61", "NL91ABNA0417164300", "at37 2011 1000 0342 9418", "DE02 1005 0000\n0024 2906 61", "DE02\u00a01005 0000 0024 2906\u00ad 61"})
 	secrets := rapid.SampledFrom([]string{"Sommer2024!", "Xy-77-\"Zebra\"", "Grün#Tee99", "pa\\ss1234"})
 	return rapid.Custom(func(t *rapid.T) piece {
 		switch rapid.IntRange(0, 9).Draw(t, "kind") {
@@ -181,6 +181,9 @@ func pieces() *rapid.Generator[piece] {
 		case 7:
 			v := "4123 4567 8901 2349"
 			return piece{text: "Karte " + v, value: v}
+		case 8: // no cue: found only when another place reveals the name or the secret
+			v := rapid.SampledFrom([]string{last.Draw(t, "bare"), first.Draw(t, "given") + " " + last.Draw(t, "whole"), strings.ToUpper(last.Draw(t, "capitals")), last.Draw(t, "genitive") + "s", secrets.Draw(t, "again")}).Draw(t, "uncued")
+			return piece{text: v}
 		}
 		return piece{text: rapid.SampledFrom([]string{"1.190,00 €", "am 24.11.2026", "RE-2026-4711", "ganz \"normal\" \\ und\tso", "größer 😀", "Zeile\nneu", "so\u00adft\u200b", "</script>"}).Draw(t, "plain")}
 	})
