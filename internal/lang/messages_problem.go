@@ -171,4 +171,34 @@ var problemMessages = map[string]message{
 		"Das Protokoll nimmt keine Einträge an, deshalb ist dieser Schritt nicht möglich. Lesen und Prüfen gehen weiter. Die IT sieht den Grund mit „leitplanke doctor“.",
 		"The log takes no entries, so this step is not possible. Reading and verifying still work. IT sees the reason with “leitplanke doctor”.",
 	},
+
+	// accounts
+	"problem.user_incomplete": {
+		"Ein Konto braucht Anmeldename, Namen und mindestens eine Rolle.",
+		"An account needs a sign-in name, a name and at least one role.",
+	},
+	"problem.role_unknown": {
+		"Die Rolle „{role}“ gibt es nicht. Möglich sind management, ai_officer, works_council, data_protection, it, process_owner, case_worker, staff, auditor und guest.",
+		"There is no role “{role}”. Possible are management, ai_officer, works_council, data_protection, it, process_owner, case_worker, staff, auditor and guest.",
+	},
+	"problem.role_needs_end": {
+		"Ein Konto mit der Rolle {role} braucht ein Enddatum (--until 2027-03-31).",
+		"An account with the role {role} needs an end date (--until 2027-03-31).",
+	},
+	"problem.user_exists": {
+		"Das Konto {login} gibt es schon. Einen neuen Einrichtungslink gibt „leitplanke user reset“.",
+		"The account {login} exists already. “leitplanke user reset” gives a new setup link.",
+	},
+	"problem.user_unknown": {
+		"Das Konto {login} gibt es nicht.",
+		"There is no account {login}.",
+	},
+	"problem.password_long": {
+		"Das Kennwort ist zu lang. Nehmen Sie höchstens {n} Zeichen.",
+		"The password is too long. Use at most {n} characters.",
+	},
+	"problem.session_ended": {
+		"Ihre Anmeldung ist abgelaufen. Melden Sie sich wieder an; Sie kommen dann auf diese Seite zurück.",
+		"Your session has ended. Sign in again; you then return to this page.",
+	},
 }

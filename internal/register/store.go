@@ -315,7 +315,7 @@ func (s *Store) AddAccess(ctx context.Context, by auth.Actor, a Access, pepper [
 			return problem.Invalid("access_exists", "access", a.ID)
 		}
 		if !slices.ContainsFunc(have.Systems, func(y System) bool { return y.ID == a.System }) {
-			return problem.NotFound("system_unknown", "system", a.System)
+			return problem.NotFound(problem.SystemNotFound, "system", a.System)
 		}
 		want := &State{Access: []Access{a}}
 		records, err := apply(ctx, tx, by, want, Diff(&State{}, want, false))
@@ -369,7 +369,7 @@ func (s *Store) SetStop(ctx context.Context, by auth.Actor, scope, reason string
 		case "system":
 			leaf.System = id
 			if !slices.ContainsFunc(have.Systems, func(y System) bool { return y.ID == id }) {
-				return problem.NotFound("system_unknown", "system", id)
+				return problem.NotFound(problem.SystemNotFound, "system", id)
 			}
 		case "access":
 			i := slices.IndexFunc(have.Access, func(a Access) bool { return a.ID == id })
