@@ -19,13 +19,16 @@ const (
 )
 
 // leaf is a piece of a part that is inspected as one text: the whole text of a part, or one string, key or number of
-// its tool arguments.
+// its tool arguments or of a text that is a JSON document, as results of tools often are.
 type leaf struct {
 	kind       leafKind
 	text       string // decoded
 	context    string // the key whose value it is
 	start, end int    // in the part's text, quotes included
 	decoded    rawjson.Decoded
+	// verbatim is the part's text when what a token replaces is not the decoded value but the bytes as written: in a
+	// running text, which comes back as text and not as JSON. "" otherwise.
+	verbatim string
 }
 
 // offset maps byte i of the leaf's text to the part's text.
@@ -47,23 +50,38 @@ func (l *leaf) span(start, end int) (int, int) {
 // errAmbiguous refuses tool arguments that are JSON to one reader and not, or another JSON, to the next.
 var errAmbiguous = errors.New("guard: ambiguous tool arguments")
 
-// leaves opens a part. Tool arguments give their keys, strings and numbers in the order of the bytes; when they are not
-// JSON they are plain text.
+// leaves opens a part. Tool arguments, and a text that is a JSON object or array, give their keys, strings and numbers
+// in the order of the bytes; what is not JSON is plain text.
 func leaves(part chat.Part, limits Limits) ([]leaf, error) {
 	text := string(part.Text)
-	plain := []leaf{{kind: leafPlain, text: text, end: len(text)}}
-	if part.Kind != chat.KindArguments {
-		return plain, nil
+	if part.Kind != chat.KindArguments && !opens(text) {
+		return plainLeaf(text), nil
 	}
 	doc, err := rawjson.Parse([]byte(text), rawjson.Limits{Values: limits.Values})
 	if refusal := (*rawjson.Error)(nil); errors.As(err, &refusal) {
 		switch refusal.Reason {
 		case rawjson.ReasonDuplicate, rawjson.ReasonSurrogate, rawjson.ReasonUTF8, rawjson.ReasonDepth, rawjson.ReasonValues:
-			return nil, errAmbiguous
+			if part.Kind == chat.KindArguments {
+				return nil, errAmbiguous
+			}
 		}
-		return plain, nil
+		return plainLeaf(text), nil
 	}
-	return appendLeaves(nil, doc.Root(), ""), nil
+	list := appendLeaves(nil, doc.Root(), "")
+	if part.Kind != chat.KindArguments {
+		for k := range list {
+			list[k].verbatim = text
+		}
+	}
+	return list, nil
+}
+
+func plainLeaf(text string) []leaf { return []leaf{{kind: leafPlain, text: text, end: len(text)}} }
+
+// opens says whether a text may be a JSON object or array.
+func opens(text string) bool {
+	text = strings.TrimLeft(text, " \t\r\n")
+	return text != "" && (text[0] == '{' || text[0] == '[')
 }
 
 func appendLeaves(list []leaf, v rawjson.Value, context string) []leaf {
@@ -71,7 +89,7 @@ func appendLeaves(list []leaf, v rawjson.Value, context string) []leaf {
 	switch v.Kind() {
 	case rawjson.String:
 		d := v.Decode()
-		list = append(list, leaf{leafString, d.Text, context, start, end, d})
+		list = append(list, leaf{kind: leafString, text: d.Text, context: context, start: start, end: end, decoded: d})
 	case rawjson.Number:
 		list = append(list, leaf{kind: leafNumber, text: string(v.Raw()), context: context, start: start, end: end})
 	case rawjson.Array:

@@ -68,7 +68,7 @@ func (e *Engine) name(row int) string {
 func (e *Engine) Inspect(ctx context.Context, parts []chat.Part) Report {
 	report := Report{Findings: make([][]Finding, len(parts)), Coverage: make([]Coverage, 0, len(parts)*e.rows())}
 	opened := make([][]leaf, len(parts))
-	any := false
+	found := false
 	for i := range parts {
 		for row := range e.rows() {
 			report.Coverage = append(report.Coverage, Coverage{Part: parts[i].Name, Detector: e.name(row), Status: StatusRan})
@@ -79,9 +79,9 @@ func (e *Engine) Inspect(ctx context.Context, parts []chat.Part) Report {
 			continue
 		}
 		report.Findings[i] = e.inspect(ctx, string(parts[i].Text), opened[i], rows)
-		any = any || len(report.Findings[i]) > 0
+		found = found || len(report.Findings[i]) > 0
 	}
-	if any {
+	if found {
 		e.consistency(ctx, parts, opened, report)
 	} else if ctx.Err() != nil {
 		e.failLast(report, ReasonTime)

@@ -245,7 +245,11 @@ func TestArguments(t *testing.T) {
 	if got := texts(parts[0], e.Inspect(context.Background(), parts).Findings[0]); !slices.Equal(got, want) {
 		t.Errorf("got %q", got)
 	}
-	parts[0].Text = `{"mail":"max@x.example", cut`
+	parts[0].Kind = chat.KindText // the result of a tool is text, and often JSON
+	if got := texts(parts[0], e.Inspect(context.Background(), parts).Findings[0]); !slices.Equal(got, want) {
+		t.Errorf("JSON in text: %q", got)
+	}
+	parts[0].Kind, parts[0].Text = chat.KindArguments, `{"mail":"max@x.example", cut`
 	if got := texts(parts[0], e.Inspect(context.Background(), parts).Findings[0]); !slices.Equal(got, []string{"EMAIL max@x.example"}) {
 		t.Errorf("broken arguments: %q", got)
 	}

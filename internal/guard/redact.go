@@ -61,7 +61,8 @@ func Redact(body []byte, parts []chat.Part, findings [][]Finding, types []string
 type spot struct {
 	part   int
 	f      Finding
-	value  string
+	value  string // what the token stands for
+	plain  string // the same, decoded: two spellings are compared in this form
 	number bool
 	token  string
 }
@@ -102,9 +103,14 @@ func collect(parts []chat.Part, findings [][]Finding, mask map[string]bool) ([]s
 				return nil, err
 			}
 			last = f.End
-			if mask[f.Type] {
-				places = append(places, spot{part: i, f: f, value: text, number: l.kind == leafNumber})
+			if !mask[f.Type] {
+				continue
 			}
+			p := spot{part: i, f: f, value: text, plain: text, number: l.kind == leafNumber}
+			if l.verbatim != "" {
+				p.value, p.number = l.verbatim[f.Start:f.End], false
+			}
+			places = append(places, p)
 		}
 	}
 	return places, nil
@@ -201,9 +207,9 @@ func issue(places []spot, order []int, taken map[string]bool) (*Tokens, error) {
 
 func (s *issuer) group(p *spot) *group {
 	if p.f.Type == TypePerson {
-		return personGroup(s.groups, words(p.value))
+		return personGroup(s.groups, words(p.plain))
 	}
-	return s.byValue[[2]string{p.f.Type, canonical(p.f.Type, p.value)}]
+	return s.byValue[[2]string{p.f.Type, canonical(p.f.Type, p.plain)}]
 }
 
 func (s *issuer) give(p *spot) error {
@@ -233,11 +239,11 @@ func (s *issuer) give(p *spot) error {
 		if p.f.Type == TypePerson {
 			s.groups = append(s.groups, g)
 		} else {
-			s.byValue[[2]string{p.f.Type, canonical(p.f.Type, p.value)}] = g
+			s.byValue[[2]string{p.f.Type, canonical(p.f.Type, p.plain)}] = g
 		}
 	}
 	if p.f.Type == TypePerson {
-		g.learn(words(p.value))
+		g.learn(words(p.plain))
 	}
 	p.token = "[" + name + "]"
 	s.issued[key] = p.token

@@ -208,6 +208,9 @@ func conversation() *rapid.Generator[[]message] {
 				}
 				inner = append(inner, `"card":4123456789012349`, `"n":[1.50,null,true]`)
 				m.arguments = "{" + strings.Join(inner, ", ") + "}"
+				if rapid.Bool().Draw(t, "result") {
+					m.text = m.arguments // a result of a tool: text that is JSON
+				}
 			}
 			list = append(list, m)
 		}
@@ -331,6 +334,11 @@ func TestNumbersStayWhenAConversationGrows(t *testing.T) {
 			all[i].text = strings.NewReplacer("[", "(", `\u005b`, "(").Replace(all[i].text)
 			all[i].arguments = strings.NewReplacer("[PERSON", "(", "[iban", "(", "[EMAIL", "(", `\u005bPHONE`, "(", `\\[`, "(", `u005b`, "u0028").Replace(all[i].arguments)
 		}
+		for i := range all {
+			if strings.HasPrefix(all[i].text, "{") {
+				all[i].text = all[i].arguments
+			}
+		}
 		_, last, _, _ := mask(t, e, body(all, plainEscape))
 		names := map[string]string{}
 		for _, token := range last.List() {
@@ -351,6 +359,7 @@ func FuzzRedactRestore(f *testing.F) {
 	f.Add(letter, `{"name":"Max Mustermann","iban":"DE02100500000024290661","n":4123456789012349}`)
 	f.Add("[PERSON_1] Frau \u00adWeber\u200b, Passwort: Sommer2024!", `{"a":"Frau M\u00fcller","b":["x@y.example"]}`)
 	f.Add("Frau Weber", "{ broken Frau Weber")
+	f.Add(`{"name":"M\u00fcller","iban":"DE02100500000024290661","pin":4711}`, `["a@b.example",{"password":"x\"y1234"}]`)
 	e := newEngine(f, registered()...)
 	f.Fuzz(func(t *testing.T, text, arguments string) {
 		text, arguments = strings.ToValidUTF8(text, "?"), strings.ToValidUTF8(arguments, "?")

@@ -28,9 +28,12 @@ func (t *Tokens) Restore(body []byte, parts []chat.Part) ([]byte, Notes, error) 
 		if err != nil || literal.Text != string(part.Text) {
 			return nil, Notes{}, errPlace
 		}
-		list, err := leaves(part, Limits{}.orDefault())
-		if err != nil { // ambiguous JSON: to be read as plain text, which escapes the values all the same
-			list = []leaf{{kind: leafPlain, text: literal.Text, end: len(literal.Text)}}
+		list := plainLeaf(literal.Text)
+		if part.Kind == chat.KindArguments {
+			// what is no JSON, or ambiguous, stays plain text, which escapes the values all the same
+			if opened, err := leaves(part, Limits{}.orDefault()); err == nil {
+				list = opened
+			}
 		}
 		for k := range list {
 			l := &list[k]
