@@ -39,7 +39,7 @@ const (
 // cueWords lists the cue words of each kind.
 func cueWords() map[cue]string {
 	return map[cue]string{
-		cueAddress: "Herr Herrn Frau Hr Fr Fräulein Familie HERR HERRN FRAU FAMILIE Mr Mrs Ms Miss Mx Mister Monsieur Madame Signor Signora Señor Señora",
+		cueAddress: "Herr Herrn Frau herr herrn frau Hr Fr Fräulein Familie HERR HERRN FRAU FAMILIE Mr Mrs Ms Miss Mx Mister Monsieur Madame Signor Signora Señor Señora",
 		cueTitle:   "Dr Prof DR PROF Dipl-Ing Dipl",
 		cueGreet:   "Liebe Lieber Hallo Hi Hey Moin Servus Tag Morgen Abend Dear Hello Geehrter Geehrte geehrter geehrte",
 		cueIntro:   "Name name heiße heisse namens geb geborene geborener",

@@ -107,7 +107,7 @@ var personExamples = []string{
 	"gez. Dr. [[Özdemir]]", "Ansprechpartnerin: Frau [[Weber]]", "Ansprechpartner(in): [[Paul Kowalski]]", "Name: [[Mustermann, Max]]", "Von: [[Max Mustermann]] <max@x.example>", "From: [[Brenner, Katharina]] <k@x.example>",
 	"An: [[Max Mustermann]] <m@x.example>; [[Anna Schulz]] <a@x.example>", "Sachbearbeiterin [[Weber]] ist krank", "Liebe [[Katharina]],\ndanke", "Hallo [[Max]]!", "Guten Tag Herr [[Müller]],", "Mr. [[O'Brien]] called", "Mrs [[Anna de Vries]]",
 	"Frau [[Müllers]] Antrag", "| Name | [[Max Mustermann]] |", "\"name\": \"[[Max Mustermann]]\"", "Frau Bundeskanzlerin [[Merkel]]", "Herr [[van den Berg]]", "Unser Geschäftsführer [[Max Huber]] hat", "Dear Dr. [[Smith]],",
-	"geb. [[Schulz]]", "Frau [[Meier]] Rechnung", "Herr [[Meier]] der Leiter",
+	"geb. [[Schulz]]", "Frau [[Meier]] Rechnung", "Herr [[Meier]] der Leiter", "frau [[Meier]] rief an",
 	"Sehr geehrte Damen und Herren, ", "Frau Bundeskanzlerin, ", "Liebe Kolleginnen und Kollegen,", "Name: Rechnung 4711", "Viele Grüße aus München", "Mit freundlichen Grüßen\nIhr Team", "Von: Montag bis Freitag", "Name: Hydraulik Brenner GmbH",
 	"Die Frau ist krank", "Herr Präsident, ", "Mit freundlichen Grüßen\nHydraulik Brenner GmbH", "Hallo zusammen,", "Sehr geehrter Herr Bürgermeister,", "Kontakt: Telefon 089", "im Auftrag der Bundesregierung", "Liebe Grüße", "Mein Name ist egal", "der Name des Schiffs", "Dear Sir or Madam,", "Hi all,",
 }

@@ -34,8 +34,11 @@ func assignment(s string, start, end int) (from, to int, ok bool) {
 	if s[end-1] != '=' && s[end-1] != ':' {
 		i = span(s, end, 24, "_")     // PASSWORD_DB, Passworte, secrets
 		mark, next := separator(s, i) // : = or a verb
-		if mark == 0 {
+		if mark == 0 && (setting || i > end) {
 			return 0, 0, false
+		}
+		if mark == 0 {
+			return beside(s, end)
 		}
 		if i > end && mark == 'v' && i-end > 2 {
 			return 0, 0, false
@@ -64,6 +67,16 @@ func assignment(s string, start, end int) (from, to int, ok bool) {
 		return from, to, strong(s[from:to])
 	}
 	return from, to, chosen(s, from, to, '=')
+}
+
+// beside finds "Passwort Sommer2024!": with nothing between them the value must mix letters with digits.
+func beside(s string, end int) (from, to int, ok bool) {
+	if end >= len(s) || s[end] != ' ' {
+		return 0, 0, false
+	}
+	from, to = quoted(s, end+1)
+	digits, small, capitals, _ := classes(s[from:to])
+	return from, to, digits > 1 && small+capitals > 1 && !placeholder(s[from:to]) && chosen(s, from, to, 'v')
 }
 
 // separator reads what stands between a word and its value: ':' or '=' give themselves, a verb gives 'v', nothing 0.

@@ -52,8 +52,8 @@ func examples() map[string][]string {
 		},
 		"password": {
 			"Passwort: [[Sommer2024!]]", "Das Passwort lautet [[Sommer2024!]] und", "Kennwort ist [[Xy-77-Zebra]].", "password=[[hunter2x]]", "PWD=[[geheimnis]]\n", "DB_PASSWORD=\"[[Tr0ub4dor&3]]\"", "Server=db;User Id=sa;Password=[[Pa55w0rd]];", "{\\\"password\\\": \\\"[[Sommer2024!]]\\\"}",
-			"Passwort: „[[Winter#2025]]“", "Zugangsdaten: max.muster / [[Sommer2024!]]", "passphrase: '[[korrekt pferd batterie 9]]'", "Mein Passwort: [[Schatzi1987]]",
-			"Das Passwort ist falsch.", "Passwort vergessen?", "Passwort: ********", "password=${DB_PASSWORD}", "Passwort: bitte ändern Sie es", "password := getPassword()", "Passwort zurücksetzen: https://x.example", "the password is required", "Kennwort: <Ihr Kennwort>", "password: string",
+			"Passwort: „[[Winter#2025]]“", "Zugangsdaten: max.muster / [[Sommer2024!]]", "passphrase: '[[korrekt pferd batterie 9]]'", "Mein Passwort: [[Schatzi1987]]", "Benutzer admin, Passwort [[Sommer2024!]] für",
+			"Das Passwort ist falsch.", "Passwort vergessen?", "Passwort 2024 ändern", "password policy v2", "Passwort: ********", "password=${DB_PASSWORD}", "Passwort: bitte ändern Sie es", "password := getPassword()", "Passwort zurücksetzen: https://x.example", "the password is required", "Kennwort: <Ihr Kennwort>", "password: string",
 		},
 		"setting": {
 			"API_KEY=[[9f8e7d6c5b4a39281]]", "client_secret: [[Zx9Kq2Lm7Pw4Rt8Yb3]]", "SECRET_TOKEN='[[a1b2c3d4e5f6a7b8c9d0]]'", "aws_secret_access_key = [[" + "wJ7xUt2FEM1" + "K7MD3NGbPx2fiC9YzQ4r8T6v1B5n]]", "ACCESS_TOKEN=[[Zx9Kq2Lm7Pw4Rt8Yb3]]",
