@@ -78,6 +78,7 @@ func (l *Log) Checkpoint(ctx context.Context) error {
 		return err
 	}
 	if h.size == mark.Size && h.root == mark.Root {
+		l.signedAt.Store(l.c.DB.Now().UnixMicro())
 		return nil
 	}
 	return l.signHead(ctx, signed)
@@ -119,6 +120,7 @@ func (l *Log) signHead(ctx context.Context, oldMark string) error {
 	if err := l.storeCheckpoint(ctx, h.size, signed); err != nil {
 		return err
 	}
+	l.signedAt.Store(l.c.DB.Now().UnixMicro())
 	return l.fail("checkpoint.after")
 }
 

@@ -108,6 +108,8 @@ type Log struct {
 	size    atomic.Uint64 // entries, as last seen
 	epoch   atomic.Uint64
 
+	signedAt atomic.Int64 // µs; when the tree was last found signed as it is
+
 	early bool // tests only, the negative control: receipts are given before the commit
 
 	edge edge // used by the committing goroutine only
@@ -244,6 +246,17 @@ func (l *Log) Size() uint64 { return l.size.Load() }
 
 // Epoch is the number of the newest rules, as last seen by this process.
 func (l *Log) Epoch() uint64 { return l.epoch.Load() }
+
+// SignedAt is when everything in the log was last covered by a signature.
+func (l *Log) SignedAt() time.Time { return time.UnixMicro(l.signedAt.Load()).UTC() }
+
+// SetFree tells the log how many bytes are free where it is stored. Below the floor new calls are refused, so that open
+// ones can still be closed.
+func (l *Log) SetFree(bytes uint64) {
+	if low := bytes < l.c.MinFree; l.lowDisk.Swap(low) != low {
+		l.c.Log.Warn("disk space", "free_bytes", bytes, "floor_bytes", l.c.MinFree, "new_calls_refused", low)
+	}
+}
 
 // fail is the test hook at a durable step.
 func (l *Log) fail(step string) error {

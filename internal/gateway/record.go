@@ -3,7 +3,6 @@ package gateway
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -13,40 +12,8 @@ import (
 	"github.com/leitplanke/leitplanke/internal/audit"
 	"github.com/leitplanke/leitplanke/internal/guard"
 	"github.com/leitplanke/leitplanke/internal/problem"
+	"github.com/leitplanke/leitplanke/internal/record"
 )
-
-// The names of sealed fields that have no commitment of their own.
-const (
-	FieldDetail   = "detail"   // JSON of Detail
-	FieldUpstream = "upstream" // the provider's answer, where the caller was given another one
-)
-
-// Meta is the sealed field meta of a call: whose it is and what it belongs to.
-type Meta struct {
-	Access   string `json:"access"`
-	Person   string `json:"person,omitempty"` // login of the owner of a personal Zugang
-	Case     string `json:"case,omitempty"`
-	Activity string `json:"activity,omitempty"`
-}
-
-// Detail is the sealed field detail of an opening, refusal or closing: what the leaf only sums up.
-type Detail struct {
-	At       int64             `json:"at"` // µs
-	Steps    []Step            `json:"steps,omitempty"`
-	Parts    []string          `json:"parts,omitempty"` // names of the parts, in order
-	Findings [][]guard.Finding `json:"findings,omitempty"`
-	Coverage []guard.Coverage  `json:"coverage,omitempty"` // rows that did not run; all others ran
-	Tokens   *guard.Tokens     `json:"tokens,omitempty"`
-	Notes    *guard.Notes      `json:"notes,omitempty"`
-	Upstream string            `json:"upstream_request_id,omitempty"`
-	Status   int               `json:"status,omitempty"` // of the provider
-}
-
-// Step is how long one step of the path took.
-type Step struct {
-	Name string `json:"name"`
-	Took int64  `json:"us"`
-}
 
 // open writes the opening entry. It is durable when open returns without an error; a rule that changed meanwhile gives
 // audit.ErrStale.
@@ -102,12 +69,12 @@ func (g *Gateway) end(ctx context.Context, x *Exchange, code string) error {
 	leaf.Ref, leaf.Code = &x.Opening.N, code
 	leaf.TokensIn, leaf.TokensOut, leaf.Estimated = uint64(x.Usage.Input), uint64(x.Usage.Output), x.Usage.Estimated
 	leaf.Coverage = append(leaf.Coverage, bundle.Ran{Detector: "restore", Ran: uint64(x.Notes.Restored), Skipped: uint64(x.Notes.Unknown)})
-	d := Detail{At: g.c.Now().UnixMicro(), Steps: x.times()}
+	d := record.Detail{At: g.c.Now().UnixMicro(), Steps: x.times()}
 	var content []audit.Content
 	if x.Reply != nil {
 		d.Status, d.Upstream = x.Reply.Status, x.Reply.Header.Get("X-Request-Id")
 		if string(x.Reply.Body) != string(x.Answer) {
-			content = append(content, audit.Content{Name: FieldUpstream, Value: x.Reply.Body})
+			content = append(content, audit.Content{Name: record.FieldUpstream, Value: x.Reply.Body})
 		}
 	}
 	if x.Answer != nil {
@@ -158,12 +125,12 @@ func (g *Gateway) leaf(x *Exchange, t bundle.Type) bundle.Leaf {
 }
 
 func (g *Gateway) meta(x *Exchange) audit.Content {
-	m := Meta{Access: x.Grant.Access.ID, Person: x.Grant.Access.Owner, Case: x.Case, Activity: x.Activity}
-	return audit.Content{Name: bundle.FieldMeta, Value: mustJSON(m), Commit: true}
+	m := record.Meta{Access: x.Grant.Access.ID, Person: x.Grant.Access.Owner, Case: x.Case, Activity: x.Activity}
+	return audit.Content{Name: bundle.FieldMeta, Value: record.Bytes(m), Commit: true}
 }
 
-func (g *Gateway) detail(x *Exchange) Detail {
-	d := Detail{At: x.began.UnixMicro(), Steps: x.times(), Findings: x.Report.Findings, Tokens: x.Tokens}
+func (g *Gateway) detail(x *Exchange) record.Detail {
+	d := record.Detail{At: x.began.UnixMicro(), Steps: x.times(), Findings: x.Report.Findings, Tokens: x.Tokens}
 	if x.Request != nil {
 		for _, p := range x.Request.Parts {
 			d.Parts = append(d.Parts, p.Name)
@@ -177,22 +144,16 @@ func (g *Gateway) detail(x *Exchange) Detail {
 	return d
 }
 
-func (x *Exchange) times() []Step {
-	list := make([]Step, len(x.steps))
+func (x *Exchange) times() []record.Step {
+	list := make([]record.Step, len(x.steps))
 	for i, s := range x.steps {
-		list[i] = Step{s.name, s.took.Microseconds()}
+		list[i] = record.Step{Name: s.name, Took: s.took.Microseconds()}
 	}
 	return list
 }
 
-func detail(d Detail) audit.Content { return audit.Content{Name: FieldDetail, Value: mustJSON(d)} }
-
-func mustJSON(v any) []byte {
-	b, err := json.Marshal(v)
-	if err != nil { // own structs of strings and numbers
-		panic(err)
-	}
-	return b
+func detail(d record.Detail) audit.Content {
+	return audit.Content{Name: record.FieldDetail, Value: record.Bytes(d)}
 }
 
 func (g *Gateway) unrecorded(err error) error {
