@@ -21,6 +21,7 @@ type Entry struct {
 	Sealed []byte // ciphertext; nil: erased, or there never was one
 
 	Outside bool // the entry lies outside the period of the bundle: only its hash is here
+	Omitted bool // the sealed part was left out of the bundle on purpose
 
 	Row     bool    // the columns below were stored beside the leaf and have to agree with it
 	Opening *uint64 // number of the opening that this entry ends
@@ -30,13 +31,14 @@ type Entry struct {
 // Log is what a check reads: a live database or an exported bundle.
 type Log struct {
 	Origin      string
-	Size        uint64                                    // entries that have to be there
-	Key         string                                    // note verifier key of the log
-	Entries     iter.Seq2[Entry, error]                   // all of them, in order
-	Tile        func(level int, n uint64) ([]byte, error) // stored full tile; nil where the reader stores none
-	Checkpoints []Signed                                  // by rising size
-	Also        func(e Entry, l *Leaf) error              // further check of an entry that is sound so far; may be nil
-	Reduced     bool                                      // the leaves are those of a part of the log only
+	Size        uint64                                               // entries that have to be there
+	Key         string                                               // note verifier key of the log
+	Entries     iter.Seq2[Entry, error]                              // all of them, in order
+	Tile        func(level int, n uint64) ([]byte, error)            // stored full tile; nil where the reader stores none
+	Partial     func(level int, n uint64, width int) ([]byte, error) // stored partial tile above level 0; may be nil
+	Checkpoints []Signed                                             // by rising size
+	Also        func(e Entry, l *Leaf) error                         // further check of an entry that is sound so far; may be nil
+	Reduced     bool                                                 // the leaves are those of a part of the log only
 }
 
 // Signed is a stored checkpoint: the size it is filed under and the note itself.
@@ -68,8 +70,12 @@ type Report struct {
 	Erased      uint64 `json:"erased"`      // sealed parts and leaves that are gone with an entry that says so
 	Open        uint64 `json:"open"`        // openings without an end: calls in flight
 	Stops       uint64 `json:"stops"`       // entries that raised the epoch
+	Epoch       uint64 `json:"epoch"`       // of the last entry that says one
 	Covered     uint64 `json:"covered"`     // entries below the largest verified checkpoint
-	Reduced     bool   `json:"reduced"`     // the bundle holds the leaves of a part of the log only
+	Reduced     bool   `json:"reduced"`     // the bundle holds leaves or sealed parts of a part of the log only
+
+	Period   *Span     `json:"period,omitempty"`   // of a bundle: the entries that it is about
+	Settings []Setting `json:"settings,omitempty"` // of a bundle: of the database, which durability rests on
 }
 
 func (r *Report) bad(n uint64, format string, args ...any) {
@@ -95,8 +101,14 @@ type checker struct {
 	keys   note.Verifiers
 	next   int // checkpoints below it are verified
 
-	epoch    uint64 // 0 = not known yet
+	leafNow Leaf   // the leaf that is being checked
+	scratch []byte // for its second encoding
+
+	epoch    uint64 // 0 = not known yet, or not known any more after entries outside the period
+	least    uint64 // the newest epoch that was seen: no later one is smaller
 	open     map[uint64]bool
+	ended    map[uint64]bool   // openings that have an end but whose own leaf was not seen
+	outside  []Span            // entries outside the period
 	gone     []Span            // leaves that are not there
 	unsealed []unsealed        // sealed parts that are not there
 	erased   map[string][]Span // sealed parts that may be gone, by system; "" = of any system
@@ -114,7 +126,7 @@ type unsealed struct {
 // opened under rules older than the newest change before it. It stops at the first entry that is wrong.
 func Check(ctx context.Context, l Log) *Report {
 	r := &Report{OK: true, Size: l.Size, Origin: l.Origin, Reduced: l.Reduced}
-	c := &checker{log: l, report: r, open: map[uint64]bool{}, shredded: map[string]bool{}, erased: map[string][]Span{}}
+	c := &checker{log: l, report: r, open: map[uint64]bool{}, ended: map[uint64]bool{}, shredded: map[string]bool{}, erased: map[string][]Span{}}
 	v, err := note.NewVerifier(l.Key)
 	if err != nil {
 		r.badFile("the log key cannot be read: %v", err)
@@ -167,17 +179,19 @@ func (c *checker) entry(e Entry) error {
 		if LeafHash(e.Leaf) != hash {
 			return fmt.Errorf("the leaf does not have the hash that is stored for it")
 		}
-		leaf, err := DecodeLeaf(e.Leaf)
-		if err != nil {
+		var err error
+		if c.scratch, err = c.leafNow.decode(e.Leaf, c.scratch); err != nil {
 			return err
 		}
-		if err := c.leaf(e, leaf); err != nil {
+		if err := c.leaf(e, &c.leafNow); err != nil {
 			return err
 		}
 		c.report.Entries++
 	case e.Outside:
+		c.outside = addSpan(c.outside, e.N)
+		c.epoch = 0
 	default:
-		if e.Sealed != nil || e.Salt != nil {
+		if e.Sealed != nil || e.Salt != nil || e.Omitted {
 			return fmt.Errorf("a sealed part without its leaf")
 		}
 		c.gone = addSpan(c.gone, e.N)
@@ -201,9 +215,10 @@ func (c *checker) leaf(e Entry, l *Leaf) error {
 	}
 	switch {
 	case len(l.HSealed) == 0:
-		if e.Sealed != nil || e.Salt != nil {
+		if e.Sealed != nil || e.Salt != nil || e.Omitted {
 			return fmt.Errorf("a sealed part that the leaf does not know")
 		}
+	case e.Omitted:
 	case e.Sealed == nil && e.Salt == nil:
 		c.unsealed = append(c.unsealed, unsealed{e.N, l.Key, l.System})
 	case !bytes.Equal(SealedHash(e.Salt, e.Sealed), l.HSealed):
@@ -218,50 +233,56 @@ func (c *checker) leaf(e Entry, l *Leaf) error {
 	}
 	switch {
 	case l.Type.Governs():
-		if c.epoch != 0 && l.Epoch != c.epoch+1 {
-			return fmt.Errorf("a change of what is allowed with epoch %d after epoch %d", l.Epoch, c.epoch)
+		if c.epoch != 0 && l.Epoch != c.epoch+1 || l.Epoch <= c.least {
+			return fmt.Errorf("a change of what is allowed with epoch %d after epoch %d", l.Epoch, c.least)
 		}
-		c.epoch = l.Epoch
+		c.sawEpoch(l.Epoch)
 		c.report.Stops++
 	case l.Type == CallOpen:
-		if c.epoch != 0 && l.Epoch != c.epoch {
-			return fmt.Errorf("a call opened under the rules of epoch %d after epoch %d had begun", l.Epoch, c.epoch)
+		if c.epoch != 0 && l.Epoch != c.epoch || l.Epoch < c.least {
+			return fmt.Errorf("a call opened under the rules of epoch %d after epoch %d had begun", l.Epoch, c.least)
 		}
-		c.epoch = l.Epoch
+		c.sawEpoch(l.Epoch)
 		c.open[e.N] = true
 	case l.Type.Ends():
 		if l.Ref == nil || *l.Ref >= e.N {
 			return fmt.Errorf("the end of a call that names no opening before it")
 		}
-		if !c.open[*l.Ref] && !c.unknown(*l.Ref) {
-			return fmt.Errorf("a second end of call %d, or the end of an entry that opened none", *l.Ref)
+		ref := *l.Ref
+		switch {
+		case c.open[ref]:
+			delete(c.open, ref)
+		case !c.ended[ref] && (inSpans(c.gone, ref) || inSpans(c.outside, ref)):
+			c.ended[ref] = true
+		default:
+			return fmt.Errorf("a second end of call %d, or the end of an entry that opened none", ref)
 		}
-		delete(c.open, *l.Ref)
 	case l.Type == Erase || l.Type == Retain:
-		if l.Type == Retain && l.System == "" {
-			c.retained = append(c.retained, l.Entries...)
-		} else {
-			c.erased[l.System] = append(c.erased[l.System], l.Entries...)
+		for _, s := range l.Entries {
+			switch {
+			case s.From >= s.To:
+			case l.Type == Retain && l.System == "":
+				c.retained = append(c.retained, s)
+			default:
+				c.erased[l.System] = append(c.erased[l.System], s)
+			}
 		}
 		for _, k := range l.Keys {
 			c.shredded[k] = true
 		}
-	case l.Type == LogStart || l.Type == LogFork:
-		if c.epoch == 0 {
-			c.epoch = l.Epoch
-		}
+	case e.N == 0 && (l.Type == LogStart || l.Type == LogFork): // a later start may race with a change on another node
+		c.sawEpoch(l.Epoch)
 	}
 	return nil
 }
 
-// unknown reports whether the leaf of entry n was not seen, so that nothing can be said of it.
-func (c *checker) unknown(n uint64) bool {
-	return inSpans(c.gone, n) || c.report.Reduced
+func (c *checker) sawEpoch(epoch uint64) {
+	c.epoch, c.least, c.report.Epoch = epoch, epoch, epoch
 }
 
 // tile takes a hash into the tile of its level and compares the tile with the stored one when it is full.
 func (c *checker) tile(level int, index uint64, h Hash) error {
-	if c.log.Tile == nil || level >= len(c.tiles) {
+	if c.log.Tile == nil || level >= len(c.tiles) { // eight levels are 2^64 entries
 		return nil
 	}
 	c.tiles[level] = append(c.tiles[level], h)
@@ -289,6 +310,37 @@ func (c *checker) tile(level int, index uint64, h Hash) error {
 	root := SubtreeRoot(full)
 	c.tiles[level] = full[:0]
 	return c.tile(level+1, n, root)
+}
+
+// partial compares the tiles above level 0 that the log does not fill.
+func (c *checker) partial() {
+	if c.log.Partial == nil {
+		return
+	}
+	for level := 1; level < len(c.tiles); level++ {
+		width := len(c.tiles[level])
+		if width == 0 {
+			continue
+		}
+		below := uint64(1) << (8 * level)
+		n := c.log.Size / below / TileWidth
+		stored, err := c.log.Partial(level, n, width)
+		if err != nil {
+			c.report.bad(n*TileWidth*below, "%v", err)
+			return
+		}
+		hs, err := ParseHashes(stored)
+		if err != nil || len(hs) != width {
+			c.report.bad(n*TileWidth*below, "%s has %d bytes instead of %d", TilePath(level, n, width), len(stored), width*tlog.HashSize)
+			return
+		}
+		for i := range hs {
+			if hs[i] != c.tiles[level][i] {
+				c.report.bad((n*TileWidth+uint64(i))*below, "%s holds another hash than the leaves give", TilePath(level, n, width))
+				return
+			}
+		}
+	}
 }
 
 // checkpoints verifies every checkpoint that the tree has now reached.
@@ -339,6 +391,9 @@ func (c *checker) end() {
 	}
 	if c.next < len(c.log.Checkpoints) {
 		c.checkpoint(c.log.Checkpoints[c.next])
+		return
+	}
+	if c.partial(); !r.OK {
 		return
 	}
 	retained := mergeSpans(c.retained)

@@ -123,9 +123,12 @@ const (
 )
 
 // Encode returns the canonical bytes of the leaf. It fails only for a leaf above MaxLeaf.
-func (l *Leaf) Encode() ([]byte, error) {
-	body := make([]byte, 0, 384)
+func (l *Leaf) Encode() ([]byte, error) { return l.append(make([]byte, 0, 512)) }
+
+// append encodes the leaf into b, which is empty.
+func (l *Leaf) append(body []byte) ([]byte, error) {
 	n := uint64(0)
+	body = append(body, 0, 0) // room for the head of the map
 	key := func(k uint64) { n++; body = appendHead(body, cborUint, k) }
 	num := func(k, v uint64) {
 		if v != 0 {
@@ -223,19 +226,34 @@ func (l *Leaf) Encode() ([]byte, error) {
 	num(35, l.PriorSize)
 	bin(36, l.PriorRoot)
 	num(37, l.FoundSize)
-	b := append(appendHead(make([]byte, 0, len(body)+2), cborMap, n), body...)
-	if len(b) > MaxLeaf {
-		return nil, fmt.Errorf("leaf of %d bytes, at most %d fit", len(b), MaxLeaf)
+	if n < 24 { // the head takes one byte
+		body = body[1:]
+		body[0] = cborMap | byte(n)
+	} else {
+		body[0], body[1] = cborMap|24, byte(n)
 	}
-	return b, nil
+	if len(body) > MaxLeaf {
+		return nil, fmt.Errorf("leaf of %d bytes, at most %d fit", len(body), MaxLeaf)
+	}
+	return body, nil
 }
 
 // DecodeLeaf reads a leaf. Any spelling other than the one that Encode writes is an error.
 func DecodeLeaf(b []byte) (*Leaf, error) {
-	if len(b) > MaxLeaf {
-		return nil, fmt.Errorf("leaf of %d bytes, at most %d fit", len(b), MaxLeaf)
-	}
 	l := new(Leaf)
+	if _, err := l.decode(b, nil); err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// decode reads a leaf. It uses scratch for the second encoding and returns it for the next call. The byte fields of the
+// leaf are slices of b.
+func (l *Leaf) decode(b, scratch []byte) ([]byte, error) {
+	if len(b) > MaxLeaf {
+		return scratch, fmt.Errorf("leaf of %d bytes, at most %d fit", len(b), MaxLeaf)
+	}
+	*l = Leaf{}
 	d := decoder{b: b}
 	texts := func() (list []string) {
 		for range d.count(cborArray, maxList) {
@@ -344,19 +362,22 @@ func DecodeLeaf(b []byte) (*Leaf, error) {
 		return true
 	})
 	if err := d.end(); err != nil {
-		return nil, fmt.Errorf("leaf: %w", err)
+		return scratch, fmt.Errorf("leaf: %w", err)
 	}
 	if l.Version != LeafVersion {
-		return nil, fmt.Errorf("leaf: version %d is not known here", l.Version)
+		return scratch, fmt.Errorf("leaf: version %d is not known here", l.Version)
 	}
-	again, err := l.Encode()
+	if cap(scratch) < len(b)+2 {
+		scratch = make([]byte, 0, 2*len(b)+2)
+	}
+	again, err := l.append(scratch[:0])
 	if err != nil {
-		return nil, err
+		return scratch, err
 	}
 	if !bytes.Equal(again, b) {
-		return nil, fmt.Errorf("leaf: %w", errSpell)
+		return scratch, fmt.Errorf("leaf: %w", errSpell)
 	}
-	return l, nil
+	return scratch, nil
 }
 
 // CallID is the name of an entry for people and clients: the ordinal of the log and the number of the entry, "1-482113".
