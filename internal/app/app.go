@@ -30,14 +30,15 @@ import (
 
 // Options are what a start needs beside the configuration.
 type Options struct {
-	Config  *config.Server
-	Now     func() time.Time // time.Now where nil
-	Program io.Writer        // of the program log; os.Stderr where nil
-	Demo    bool             // the demo's pages and strips
-	Fail    func(step string) error
-	Guard   *guard.Engine // the detectors of this build where nil
-	Fatal   func(error)   // ends the process after a storage error; os.Exit(70) where nil
-	Fork    string        // reason: begin the next log instead of opening the current one
+	Config   *config.Server
+	Now      func() time.Time // time.Now where nil
+	Program  io.Writer        // of the program log; os.Stderr where nil
+	Demo     bool             // the demo's pages and strips
+	Fail     func(step string) error
+	Guard    *guard.Engine // the detectors of this build where nil
+	Fatal    func(error)   // ends the process after a storage error; os.Exit(70) where nil
+	RecordBy time.Duration // how long an entry may take until its call is refused; 10 s where 0
+	Fork     string        // reason: begin the next log instead of opening the current one
 }
 
 // App is an open installation. Its contexts are open as long as it is.
@@ -121,7 +122,7 @@ func Open(ctx context.Context, o Options) (a *App, err error) {
 		Log: a.Log, Release: a.Release, Guard: engine, Pool: provider.NewPool(secrets, a.Demo), Now: o.Now, Program: a.Program,
 		HashKey: func(key string) []byte { return register.HashKey(a.keys.pepper, key) },
 		Link:    func(id string) string { return c.PublicURL + "/nachweise/" + id },
-		Metrics: a.metrics, Fail: o.Fail, Limits: gateway.Limits{Body: int64(c.BodyMiB) << 20},
+		Metrics: a.metrics, Fail: o.Fail, Limits: gateway.Limits{Body: int64(c.BodyMiB) << 20}, RecordBy: o.RecordBy,
 	})
 	return a, nil
 }

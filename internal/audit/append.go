@@ -239,6 +239,8 @@ func (l *Log) settle(ctx context.Context, batch []*pending) (written bool, err e
 			}
 		}
 		written = found == len(want)
+		l.size.Store(h.size)
+		l.epoch.Store(h.epoch)
 		return rows.Err()
 	})
 	return written, err
@@ -289,7 +291,7 @@ func (l *Log) commit(ctx context.Context, batch []*pending) error {
 		return err
 	}
 	if err := l.fail("append.commit.after"); err != nil {
-		return err
+		return &db.CommitError{Err: err} // as when the connection breaks before the answer: settle finds out
 	}
 	l.edge = e
 	l.size.Store(e.peaks.Size)
@@ -411,7 +413,7 @@ func (l *Log) AppendTx(ctx context.Context, tx *db.Tx, rs ...Record) ([]Receipt,
 	// The keys come before the lock: creating one is a transaction of its own.
 	for i := range rs {
 		if len(rs[i].Content) > 0 {
-			if _, err := l.c.Keys.key(ctx, KeyRef(rs[i].Leaf.System, tx.Now), true); err != nil {
+			if _, err := l.c.Keys.key(ctx, keyRef(&rs[i].Leaf, tx.Now), true); err != nil {
 				return nil, err
 			}
 		}

@@ -10,9 +10,11 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
+	"github.com/leitplanke/leitplanke/bundle"
 	"github.com/leitplanke/leitplanke/internal/db"
 )
 
@@ -41,12 +43,14 @@ func OpenKeyStore(d *db.DB, root []byte) (*KeyStore, error) {
 	return &KeyStore{db: d, root: aead, keys: map[string][]byte{}}, nil
 }
 
-// KeyRef names the key of a system and month: "KI-2026-001/2026-11"; entries without a system use "house".
-func KeyRef(system string, t time.Time) string {
-	if system == "" {
-		system = "house"
+// keyRef names the key that seals the part beside a leaf: that of system and month for calls, "KI-2026-001/2026-11", and
+// "house/2026-11" for everything else, which lives longer than calls do.
+func keyRef(leaf *bundle.Leaf, t time.Time) string {
+	owner := "house"
+	if strings.HasPrefix(string(leaf.Type), "call.") && leaf.System != "" {
+		owner = leaf.System
 	}
-	return system + "/" + t.UTC().Format("2006-01")
+	return owner + "/" + t.UTC().Format("2006-01")
 }
 
 // key returns the key of that reference; with create it makes and stores one where there is none. A new key is durable

@@ -335,7 +335,7 @@ func (l *Log) seal(ctx context.Context, leaf *bundle.Leaf, content []Content, p 
 		}
 		part.Fields[i] = f
 	}
-	p.key = KeyRef(leaf.System, now)
+	p.key = keyRef(leaf, now)
 	month, err := l.c.Keys.key(ctx, p.key, true)
 	if err != nil {
 		return err

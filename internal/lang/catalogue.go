@@ -1,7 +1,7 @@
 package lang
 
 // catalogue holds every message, one map per subject. It never changes.
-var catalogue = []map[string]message{commonMessages, problemMessages, configMessages, webMessages, domainMessages, listMessages, callMessages, publicMessages}
+var catalogue = []map[string]message{commonMessages, problemMessages, configMessages, doctorMessages, webMessages, domainMessages, listMessages, callMessages, publicMessages}
 
 // commonMessages are parts of other messages.
 var commonMessages = map[string]message{
