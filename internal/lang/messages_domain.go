@@ -26,9 +26,9 @@ var domainMessages = map[string]message{
 
 	"role.sees.management":      {"Alle Einträge, ohne den Inhalt von Aufrufen.", "All entries, without the content of calls."},
 	"role.sees.ai_officer":      {"Alle Einträge, ohne den Inhalt von Aufrufen.", "All entries, without the content of calls."},
-	"role.sees.works_council":   {"Alle Einträge, ohne den Inhalt von Aufrufen. Einsicht in einen Inhalt nur gemeinsam mit dem Datenschutz.", "All entries, without the content of calls. Content only together with data protection."},
-	"role.sees.data_protection": {"Alle Einträge, ohne den Inhalt von Aufrufen. Einsicht in einen Inhalt nur gemeinsam mit dem Betriebsrat.", "All entries, without the content of calls. Content only together with the works council."},
-	"role.sees.it":              {"Alle Einträge, ohne den Inhalt von Aufrufen. Auch die IT kann Inhalte nicht allein öffnen.", "All entries, without the content of calls. IT cannot open content alone either."},
+	"role.sees.works_council":   {"Alle Einträge, ohne den Inhalt von Aufrufen.", "All entries, without the content of calls."},
+	"role.sees.data_protection": {"Alle Einträge, ohne den Inhalt von Aufrufen.", "All entries, without the content of calls."},
+	"role.sees.it":              {"Alle Einträge, ohne den Inhalt von Aufrufen. Auch die IT kann Inhalte nicht öffnen.", "All entries, without the content of calls. IT cannot open content either."},
 	"role.sees.process_owner":   {"Alle Einträge, ohne den Inhalt von Aufrufen.", "All entries, without the content of calls."},
 	"role.sees.case_worker":     {"Die Aufrufe, die mit dem eigenen Zugang gemacht wurden, mit Inhalt: was einging, was das Haus verließ, was zurückkam. Andere Einträge ohne Inhalt.", "Calls made with one's own key, with content: what came in, what left the house, what came back. Other entries without content."},
 	"role.sees.staff":           {"Die Aufrufe, die mit dem eigenen Zugang gemacht wurden, mit Inhalt.", "Calls made with one's own key, with content."},

@@ -131,6 +131,10 @@ var problemMessages = map[string]message{
 		"Unter dieser Adresse gibt es nichts, oder nichts, was Sie sehen dürfen. Prüfen Sie die Adresse oder suchen Sie in den Nachweisen.",
 		"There is nothing at this address, or nothing that you may see. Check the address, or search the evidence.",
 	},
+	"problem.input_unreadable": {
+		"Diese Angaben lassen sich nicht lesen: Sie sind zu lang, unvollständig oder stammen von einer anderen Seite. Gehen Sie zurück und geben Sie sie neu ein.",
+		"This input cannot be read: it is too long, incomplete or from another page. Go back and enter it again.",
+	},
 	"problem.entry_not_found": {
 		"Den Eintrag {id} gibt es nicht. Der neueste Eintrag hat die Nummer {newest}.",
 		"There is no entry {id}. The newest entry has the number {newest}.",

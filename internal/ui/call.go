@@ -62,6 +62,7 @@ type Content struct {
 	Request  []web.SplitPart
 	Response []web.SplitPart
 	Provider *Received // what the demo provider recorded itself; nil when it keeps no record
+	Cut      bool      // the texts are longer than what is shown
 }
 
 // Contact is somebody to ask.

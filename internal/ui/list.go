@@ -43,7 +43,6 @@ type Row struct {
 	Code    string // refusal code or end reason
 	Finding Counts
 	Model   string // "" = none was reached
-	Took    time.Duration
 	Tokens  uint64
 }
 

@@ -102,6 +102,8 @@ type EntryPage struct {
 	Facts   []Field
 	Content []Field // from the sealed part, when this person may see it
 	Hidden  bool    // there is a sealed part that this person may not see
+	Gone    bool    // the leaf was destroyed after its term; only number and hash are left
+	GoneBy  string  // id of the entry that records it
 	Ask     []Contact
 	Proof   Proof
 	Near    []Neighbour

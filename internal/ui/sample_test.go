@@ -32,7 +32,7 @@ func newViews(t *testing.T) *web.Views {
 func sampleSite() Site {
 	return Site{
 		Org: "Alpenwerk Maschinenbau GmbH", Version: "0.1.0", Demo: true,
-		Log: LogHealth{Newest: 48213, Entries: 48214, CheckedAt: sampleTime, CheckTook: 1800 * time.Millisecond, Checkpoint: sampleTime},
+		Log: LogHealth{Newest: 48213, Checked: 48213, Entries: 48214, CheckedAt: sampleTime, CheckTook: 1800 * time.Millisecond, Checkpoint: sampleTime},
 	}
 }
 
@@ -117,11 +117,11 @@ func sampleCall(f web.Frame) *CallPage {
 
 func sampleList(f web.Frame) *ListPage {
 	rows := []Row{
-		{ID: "1-48213", Number: 48213, At: sampleTime, Exact: true, Type: "call.close", Subject: "KI-2026-001 Briefassistent", Verdict: "redact", Finding: Counts{{"PERSON", 2}, {"IBAN", 1}}, Model: "demo", Took: 1900 * time.Millisecond, Tokens: 612},
+		{ID: "1-48213", Number: 48213, At: sampleTime, Exact: true, Type: "call.close", Subject: "KI-2026-001 Briefassistent", Verdict: "redact", Finding: Counts{{"PERSON", 2}, {"IBAN", 1}}, Model: "demo", Tokens: 612},
 		{ID: "1-48212", Number: 48212, At: sampleTime, Exact: true, Type: "call.open", Subject: "KI-2026-001 Briefassistent", Verdict: "redact", Finding: Counts{{"PERSON", 2}, {"IBAN", 1}}, Model: "demo"},
-		{ID: "1-48211", Number: 48211, At: sampleTime.Add(-time.Minute), Exact: true, Type: "call.close", Subject: "KI-2026-002 Recherche", Verdict: "allow", Model: "standard", Took: 800 * time.Millisecond, Tokens: 1204},
+		{ID: "1-48211", Number: 48211, At: sampleTime.Add(-time.Minute), Exact: true, Type: "call.close", Subject: "KI-2026-002 Recherche", Verdict: "allow", Model: "standard", Tokens: 1204},
 		{ID: "1-48210", Number: 48210, At: sampleTime.Add(-time.Minute), Exact: true, Type: "call.open", Subject: "KI-2026-002 Recherche", Verdict: "allow", Model: "standard"},
-		{ID: "1-48209", Number: 48209, At: sampleTime.Add(-2 * time.Minute), Type: "call.refuse", Subject: "KI-2026-001 Briefassistent", Verdict: "block", Code: "policy_blocked", Finding: Counts{{"SECRET", 1}}, Took: 3 * time.Millisecond},
+		{ID: "1-48209", Number: 48209, At: sampleTime.Add(-2 * time.Minute), Type: "call.refuse", Subject: "KI-2026-001 Briefassistent", Verdict: "block", Code: "policy_blocked", Finding: Counts{{"SECRET", 1}}},
 		{ID: "1-48208", Number: 48208, At: sampleTime.Add(-3 * time.Minute), Type: "stop.on", Subject: "KI-2026-002 Recherche"},
 		{ID: "1-48207", Number: 48207, At: sampleTime.Add(-4 * time.Minute), Type: "change.register", Subject: "system/KI-2026-002"},
 		{ID: "1-48206", Number: 48206, At: sampleTime.Add(-5 * time.Minute), Type: "erase", Subject: "KI-2026-001 Briefassistent"},

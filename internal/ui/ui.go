@@ -76,10 +76,11 @@ type Viewer struct {
 // LogHealth is the state of the log as far as it is known.
 type LogHealth struct {
 	Newest     uint64        // number of the newest entry
+	Checked    uint64        // number of the newest entry that the last full check read
 	Entries    uint64        // how many there are
 	CheckedAt  time.Time     // of the last full check; zero = not checked since the start
 	CheckTook  time.Duration // how long it took
-	Checkpoint time.Time     // of the last signed checkpoint; zero = unknown
+	Checkpoint time.Time     // when everything was last covered by a signature; zero = unknown
 	FirstBad   *uint64       // entry that the check named
 	Refuses    bool          // the log takes no entry, so every call is refused
 	Since      time.Time     // when it began to refuse; zero = unknown
@@ -150,7 +151,7 @@ func (h LogHealth) seal(l lang.Locale) *web.Seal {
 		s.State, s.Title = web.NewState("none", ""), l.T("seal.unchecked")
 	default:
 		s.State, s.Title = web.NewState("ok", ""), l.T("seal.ok")
-		s.Text = l.T("seal.checked", "n", h.Newest, "time", l.Clock(h.CheckedAt))
+		s.Text = l.T("seal.checked", "n", h.Checked, "time", l.Clock(h.CheckedAt))
 	}
 	return s
 }
@@ -167,7 +168,7 @@ func initials(name string) string {
 	return strings.ToUpper(string(out))
 }
 
-// Count is a type of finding with how often it was found.
+// Count is a type of finding with how often it was found; 0 where only the type is known.
 type Count struct {
 	Type string
 	N    uint64
@@ -182,7 +183,11 @@ func (c Counts) In(l lang.Locale) string {
 	for _, f := range c {
 		word := f.Type
 		if key := "finding." + f.Type; lang.Has(key) {
-			word = l.T(key, "n", f.N)
+			word = l.T(key, "n", max(f.N, 1))
+		}
+		if f.N == 0 {
+			words = append(words, word)
+			continue
 		}
 		words = append(words, l.Value(f.N)+" "+word)
 	}
