@@ -58,6 +58,7 @@ type App struct {
 	metrics *metrics
 	now     func() time.Time
 	demo    bool
+	health  health
 	ends    []ending // closed last to first
 }
 
@@ -237,7 +238,7 @@ func (a *App) Run(ctx context.Context) {
 	loops := []func(context.Context){
 		a.Log.Run, a.Log.RunIndex, a.Release.Run,
 		func(ctx context.Context) { a.Log.RunRetention(ctx, a.terms) },
-		a.watchDisk,
+		a.watchDisk, a.verifyLoop,
 	}
 	done := make(chan struct{})
 	for _, loop := range loops {

@@ -21,19 +21,20 @@ import (
 // Commands lists what the shell can have done, by name.
 func Commands() map[string]Command {
 	return map[string]Command{
-		"stop":          command(runStop),
-		"access.new":    command(runAccessNew),
-		"access.list":   command(runAccessList),
-		"access.revoke": command(runAccessRevoke),
-		"user.add":      command(runUserAdd),
-		"user.reset":    command(runUserReset),
-		"config.import": command(runImport),
-		"config.export": command(runExport),
-		"log.list":      command(runLogList),
-		"log.show":      command(runLogShow),
-		"erase":         command(runErase),
-		"backup":        stream(runBackup),
-		"keys.backup":   stream(runKeysBackup),
+		"stop":            command(runStop),
+		"access.new":      command(runAccessNew),
+		"access.list":     command(runAccessList),
+		"access.revoke":   command(runAccessRevoke),
+		"user.add":        command(runUserAdd),
+		"user.reset":      command(runUserReset),
+		"config.import":   command(runImport),
+		"config.export":   command(runExport),
+		"log.list":        command(runLogList),
+		"log.show":        command(runLogShow),
+		"erase":           command(runErase),
+		"evidence.export": stream(runEvidence),
+		"backup":          stream(runBackup),
+		"keys.backup":     stream(runKeysBackup),
 	}
 }
 

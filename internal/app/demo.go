@@ -130,5 +130,5 @@ func (a *App) demoToken(login string) string {
 // DemoCurl is the line that a newcomer pastes.
 func DemoCurl(base, key string) string {
 	return `curl -s ` + base + `/v1/chat/completions -H "Authorization: Bearer ` + key + `" -H "Content-Type: application/json" -d '` +
-		`{"model":"demo","messages":[{"role":"user","content":"Bitte zusammenfassen: Sehr geehrte Frau Dr. Katharina Brenner, bitte überweisen Sie 1.190,00 € auf DE02 1005 0000 0024 2906 61. Rückfragen unter +49 861 555 01 24. Mit freundlichen Grüßen Jonas Winkler"}]}'`
+		`{"model":"demo","messages":[{"role":"user","content":"Bitte zusammenfassen: Sehr geehrte Frau Dr. Katharina Brenner, bitte überweisen Sie 1.190,00 € auf DE02 1005 0000 0024 2906 61. Rückfragen unter +49 861 555 01 24. Mit freundlichen Grüßen\nJonas Winkler"}]}'`
 }

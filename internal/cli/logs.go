@@ -100,7 +100,7 @@ func (c *logShowCmd) Run(e *env) error {
 		}
 		for _, name := range []string{"request", "outbound", "response", "meta", "sealed"} {
 			if sum := x.Commitments[name]; sum != "" {
-				fmt.Fprintf(e.out, "  c_%-8s %s\n", name, sum)
+				fmt.Fprintf(e.out, "  %-10s %s\n", commitName(name), sum)
 			}
 		}
 		switch {
@@ -372,4 +372,12 @@ func (c *keysRestoreCmd) Run(e *env) error {
 	}
 	fmt.Fprintf(e.errOut, "keys of %s are in place\n", note.At.Local().Format(time.DateTime))
 	return nil
+}
+
+// commitName is how the leaf's field is called on pages and in documents.
+func commitName(name string) string {
+	if name == "sealed" {
+		return "h_sealed"
+	}
+	return "c_" + name
 }

@@ -175,7 +175,11 @@ func demoSummary(text string) string {
 			b.WriteString("\n" + label + ": " + strings.Join(found, ", ") + ".")
 		}
 	}
-	line("Personen", find(`\[PERSON_\d+[A-Z]?\]|(?:Herr|Herrn|Frau|Dr\.)(?: (?:Dr\.|Prof\.))* \p{Lu}\p{L}+(?: \p{Lu}\p{L}+)?`))
+	people := find(`\[PERSON_\d+[A-Z]?\]`)
+	if len(people) == 0 {
+		people = find(`(?:Herrn?|Frau)(?: (?:Dr|Prof)\.)*(?: \p{Lu}[\p{L}-]+)+`)
+	}
+	line("Personen", people)
 	line("Kontoverbindungen", find(`\[IBAN_\d+[A-Z]?\]|\b[A-Z]{2}\d{2}(?: ?\d{4}){4,5}(?: ?\d{1,2})?\b`))
 	line("Erreichbar", find(`\[(?:PHONE|EMAIL)_\d+[A-Z]?\]|\S+@\S+\.\w+|\+\d[\d ]{7,}\d`))
 	line("Beträge", find(`\d{1,3}(?:\.\d{3})*,\d{2} ?(?:€|EUR)`))

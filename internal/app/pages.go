@@ -1,0 +1,91 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/leitplanke/leitplanke/bundle"
+	"github.com/leitplanke/leitplanke/internal/auth"
+	"github.com/leitplanke/leitplanke/internal/ui"
+)
+
+// PageOptions are what the pages show beside the contexts.
+type PageOptions struct {
+	Version string
+	Demo    []DemoPerson // people of the demo; none in production
+	Curl    string       // the demo's first call
+}
+
+// Pages builds the handler of all pages.
+func (a *App) Pages(o PageOptions) (http.Handler, error) {
+	zone, err := time.LoadLocation(a.Config.Zone)
+	if err != nil {
+		return nil, fmt.Errorf("zone: %w", err)
+	}
+	c := ui.Config{
+		Log: a.Log, Users: a.Users, Release: a.Release, Org: a.Config.Org, Version: o.Version, Zone: zone,
+		Secure: strings.HasPrefix(a.Config.PublicURL, "https://"), Now: a.now, Program: a.Program, Health: a.health.get,
+	}
+	if a.demo {
+		c.DemoLinks, c.Demo, c.Curl = map[auth.Role]string{}, a.Demo, o.Curl
+		for _, p := range o.Demo {
+			c.DemoLinks[p.User.Roles[0]] = p.Token
+		}
+	}
+	return ui.NewHandler(c)
+}
+
+// health is the result of the last full check of the log.
+type health struct {
+	mu   sync.Mutex
+	last ui.LogHealth
+}
+
+func (h *health) get() ui.LogHealth {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.last
+}
+
+func (h *health) set(rep *bundle.Report, at time.Time, took time.Duration) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.last = ui.LogHealth{CheckedAt: at, CheckTook: took}
+	if rep.FirstBad != nil {
+		n := rep.Size
+		if rep.FirstBad.Entry != nil {
+			n = *rep.FirstBad.Entry
+		}
+		h.last.FirstBad = &n
+	}
+}
+
+const verifyEvery = 24 * time.Hour
+
+// verifyLoop checks the whole log in the background after the start, and then daily.
+func (a *App) verifyLoop(ctx context.Context) {
+	t := time.NewTicker(verifyEvery)
+	defer t.Stop()
+	for {
+		at := a.now()
+		rep, err := a.Log.Verify(ctx)
+		switch {
+		case err != nil && ctx.Err() == nil:
+			a.Program.Warn("the log could not be verified", "error", err)
+		case err == nil:
+			a.health.set(rep, at, a.now().Sub(at))
+			if !rep.OK {
+				a.Program.Error("the log does not verify", "what", rep.FirstBad.What)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+	}
+}
