@@ -101,6 +101,8 @@ type checker struct {
 	keys   note.Verifiers
 	next   int // checkpoints below it are verified
 
+	cut     bool   // the entries could not be read to their end
+	doubt   bool   // the wrong entry is as it was written, but does not fit those before it
 	leafNow Leaf   // the leaf that is being checked
 	scratch []byte // for its second encoding
 
@@ -145,19 +147,27 @@ func Check(ctx context.Context, l Log) *Report {
 			return r
 		}
 		if err != nil {
-			r.bad(c.peaks.Size, "%v", err)
+			if r.OK {
+				r.bad(c.peaks.Size, "%v", err)
+			}
+			c.cut = true
 			break
 		}
 		if !r.OK && r.FirstBad.Entry != nil && *r.FirstBad.Entry < e.N {
-			break
+			c.after(e)
+			continue
 		}
 		if err := c.entry(e); err != nil {
 			r.bad(min(e.N, c.peaks.Size), "%v", err)
-			break
+			continue
 		}
 		c.checkpoints()
 	}
-	c.end()
+	if r.OK {
+		c.end()
+	} else if c.doubt && !c.cut {
+		c.unexplainedLeaf(mergeSpans(c.retained))
+	}
 	root := c.peaks.Root()
 	r.Root = root.String()
 	return r
@@ -193,6 +203,9 @@ func (c *checker) entry(e Entry) error {
 	default:
 		if e.Sealed != nil || e.Salt != nil || e.Omitted {
 			return fmt.Errorf("a sealed part without its leaf")
+		}
+		if e.Row && (e.Key != "" || e.Opening != nil) {
+			return fmt.Errorf("the leaf is gone, but not what was stored beside it")
 		}
 		c.gone = addSpan(c.gone, e.N)
 	}
@@ -231,6 +244,15 @@ func (c *checker) leaf(e Entry, l *Leaf) error {
 			return err
 		}
 	}
+	if err := c.rules(e.N, l); err != nil {
+		c.doubt = true
+		return err
+	}
+	return nil
+}
+
+// rules are what entries say together: epochs rise one by one, each call has one end.
+func (c *checker) rules(n uint64, l *Leaf) error {
 	switch {
 	case l.Type.Governs():
 		if c.epoch != 0 && l.Epoch != c.epoch+1 || l.Epoch <= c.least {
@@ -243,9 +265,9 @@ func (c *checker) leaf(e Entry, l *Leaf) error {
 			return fmt.Errorf("a call opened under the rules of epoch %d after epoch %d had begun", l.Epoch, c.least)
 		}
 		c.sawEpoch(l.Epoch)
-		c.open[e.N] = true
+		c.open[n] = true
 	case l.Type.Ends():
-		if l.Ref == nil || *l.Ref >= e.N {
+		if l.Ref == nil || *l.Ref >= n {
 			return fmt.Errorf("the end of a call that names no opening before it")
 		}
 		ref := *l.Ref
@@ -258,22 +280,49 @@ func (c *checker) leaf(e Entry, l *Leaf) error {
 			return fmt.Errorf("a second end of call %d, or the end of an entry that opened none", ref)
 		}
 	case l.Type == Erase || l.Type == Retain:
-		for _, s := range l.Entries {
-			switch {
-			case s.From >= s.To:
-			case l.Type == Retain && l.System == "":
-				c.retained = append(c.retained, s)
-			default:
-				c.erased[l.System] = append(c.erased[l.System], s)
-			}
-		}
-		for _, k := range l.Keys {
-			c.shredded[k] = true
-		}
-	case e.N == 0 && (l.Type == LogStart || l.Type == LogFork): // a later start may race with a change on another node
+		c.explanation(l)
+	case n == 0 && (l.Type == LogStart || l.Type == LogFork): // a later start may race with a change on another node
 		c.sawEpoch(l.Epoch)
 	}
 	return nil
+}
+
+// after reads an entry after a wrong one: the tree goes on, so that a tile can name an entry further down, and so do
+// the explanations of what is missing.
+func (c *checker) after(e Entry) {
+	if len(e.Hash) != tlog.HashSize {
+		return
+	}
+	hash := Hash(e.Hash)
+	if e.N == c.peaks.Size && e.N < c.log.Size {
+		c.peaks.Add(hash)
+		if err := c.tile(0, e.N, hash); err != nil {
+			c.report.bad(e.N, "%v", err)
+		}
+	}
+	if e.Leaf == nil || LeafHash(e.Leaf) != hash {
+		return
+	}
+	var err error
+	if c.scratch, err = c.leafNow.decode(e.Leaf, c.scratch); err == nil && (c.leafNow.Type == Erase || c.leafNow.Type == Retain) {
+		c.explanation(&c.leafNow)
+	}
+}
+
+// explanation takes up what an erase or retain entry says is gone.
+func (c *checker) explanation(l *Leaf) {
+	for _, s := range l.Entries {
+		switch {
+		case s.From >= s.To:
+		case l.Type == Retain && l.System == "":
+			c.retained = append(c.retained, s)
+		default:
+			c.erased[l.System] = append(c.erased[l.System], s)
+		}
+	}
+	for _, k := range l.Keys {
+		c.shredded[k] = true
+	}
 }
 
 func (c *checker) sawEpoch(epoch uint64) {
@@ -296,6 +345,7 @@ func (c *checker) tile(level int, index uint64, h Hash) error {
 		return err
 	}
 	width := uint64(1) << (8 * level) // entries below one hash of this level
+	c.tiles[level] = full[:0]         // full itself stays until the next hash of this level
 	hs, err := ParseHashes(stored)
 	if err != nil || len(hs) != TileWidth {
 		c.report.bad(n*TileWidth*width, "%s has %d bytes instead of %d", TilePath(level, n, TileWidth), len(stored), TileWidth*tlog.HashSize)
@@ -308,7 +358,6 @@ func (c *checker) tile(level int, index uint64, h Hash) error {
 		}
 	}
 	root := SubtreeRoot(full)
-	c.tiles[level] = full[:0]
 	return c.tile(level+1, n, root)
 }
 
@@ -382,9 +431,6 @@ func (c *checker) checkpoint(s Signed) {
 // end looks at what can only be said after the last entry.
 func (c *checker) end() {
 	r := c.report
-	if !r.OK {
-		return
-	}
 	if c.peaks.Size < c.log.Size {
 		r.bad(c.peaks.Size, "the entries %d to %d are missing", c.peaks.Size, c.log.Size-1)
 		return
@@ -396,16 +442,16 @@ func (c *checker) end() {
 	if c.partial(); !r.OK {
 		return
 	}
-	retained := mergeSpans(c.retained)
-	for _, g := range c.gone {
-		for n := g.From; n < g.To; n++ {
-			if !inSpans(retained, n) {
-				r.bad(n, "the leaf is gone and no entry says why")
-				return
-			}
-			r.Erased++
-		}
+	if c.unexplained(); r.OK {
+		r.Open = uint64(len(c.open))
 	}
+}
+
+// unexplained looks for entries whose leaf or sealed part is gone without an entry that says why.
+func (c *checker) unexplained() {
+	r := c.report
+	retained := mergeSpans(c.retained)
+	c.unexplainedLeaf(retained)
 	for system, spans := range c.erased {
 		c.erased[system] = mergeSpans(spans)
 	}
@@ -416,7 +462,20 @@ func (c *checker) end() {
 		}
 		r.Erased++
 	}
-	r.Open = uint64(len(c.open))
+}
+
+// unexplainedLeaf names the first leaf that is gone without an entry that says why. Its absence can make a later entry
+// look wrong.
+func (c *checker) unexplainedLeaf(retained []Span) {
+	for _, g := range c.gone {
+		for n := g.From; n < g.To; n++ {
+			if !inSpans(retained, n) {
+				c.report.bad(n, "the leaf is gone and no entry says why")
+				return
+			}
+			c.report.Erased++
+		}
+	}
 }
 
 func addSpan(spans []Span, n uint64) []Span {

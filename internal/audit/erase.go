@@ -207,7 +207,7 @@ func (l *Log) retainLeaves(ctx context.Context, before time.Time) (int, error) {
 		}
 		leaf := bundle.Leaf{Type: bundle.Retain, Class: "leaf"}
 		for _, n := range ns {
-			if _, err := tx.ExecContext(ctx, `UPDATE audit_entries SET leaf = NULL, sealed = NULL, salt = NULL WHERE log = $1 AND n = $2`, l.log, int64(n)); err != nil {
+			if _, err := tx.ExecContext(ctx, `UPDATE audit_entries SET leaf = NULL, sealed = NULL, salt = NULL, key = '', opening = NULL WHERE log = $1 AND n = $2`, l.log, int64(n)); err != nil {
 				return err
 			}
 			if _, err := tx.ExecContext(ctx, `DELETE FROM audit_index_findings WHERE log = $1 AND n = $2`, l.log, int64(n)); err != nil {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"math"
 
 	"github.com/leitplanke/leitplanke/bundle"
 	"github.com/leitplanke/leitplanke/internal/db"
@@ -115,6 +114,8 @@ func verifyTx(ctx context.Context, tx *db.Tx, log int, vkey, mark string) *bundl
 		rep.OK, rep.FirstBad = false, &bundle.Bad{What: headErr.Error()}
 	case h.origin != bl.Origin:
 		rep.OK, rep.FirstBad = false, &bundle.Bad{What: fmt.Sprintf("the head row is of the log %q", h.origin)}
+	case h.epoch != rep.Epoch:
+		rep.OK, rep.FirstBad = false, &bundle.Bad{What: fmt.Sprintf("the head row says epoch %d, the entries end with %d", h.epoch, rep.Epoch)}
 	case h.root.String() != rep.Root || h.root != h.peaks.Root():
 		last := max(h.size, 1) - 1
 		rep.OK, rep.FirstBad = false, &bundle.Bad{Entry: &last, What: "the head row has another root than the entries give"}
@@ -132,6 +133,7 @@ func stray(ctx context.Context, tx *db.Tx, log, tiles int) error {
 		return fmt.Errorf("%d tiles are stored, the entries fill %d", n, tiles)
 	}
 	for _, table := range []string{
+		`SELECT COUNT(*) FROM audit_entries WHERE n < 0 OR opening < 0`,
 		`SELECT COUNT(*) FROM audit_entries WHERE log NOT IN (SELECT log FROM audit_head)`,
 		`SELECT COUNT(*) FROM audit_tiles WHERE log NOT IN (SELECT log FROM audit_head)`,
 		`SELECT COUNT(*) FROM audit_checkpoints WHERE log NOT IN (SELECT log FROM audit_head)`,
@@ -140,7 +142,7 @@ func stray(ctx context.Context, tx *db.Tx, log, tiles int) error {
 			return err
 		}
 		if n != 0 {
-			return errors.New("there are rows of a log that does not exist")
+			return errors.New("there are rows of a log or with a number that does not exist")
 		}
 	}
 	return nil
@@ -199,7 +201,7 @@ func checkpoints(ctx context.Context, tx *db.Tx, log int) ([]bundle.Signed, erro
 func entries(ctx context.Context, tx *db.Tx, log int) iter.Seq2[bundle.Entry, error] {
 	return func(yield func(bundle.Entry, error) bool) {
 		const piece = 1024
-		from := int64(math.MinInt64)
+		from := int64(0) // numbers below it are found by stray
 		for {
 			list, err := entriesFrom(ctx, tx, log, from, piece)
 			for _, e := range list {
