@@ -1,0 +1,3 @@
+module github.com/leitplanke/leitplanke/tools/bench
+
+go 1.26.0
