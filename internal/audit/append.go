@@ -323,7 +323,7 @@ func (l *Log) advance(ctx context.Context, tx *db.Tx, e edge, add []*pending) (b
 		peaks.Add(p.hash)
 	}
 	root := peaks.Root()
-	res, err := tx.StmtContext(ctx, l.updateHead).ExecContext(ctx, int64(peaks.Size), root[:], peaks.Bytes(), l.log, int64(e.peaks.Size), int64(e.epoch))
+	res, err := tx.StmtContext(ctx, l.prepared[updateHead]).ExecContext(ctx, int64(peaks.Size), root[:], peaks.Bytes(), l.log, int64(e.peaks.Size), int64(e.epoch))
 	if err != nil {
 		return false, err
 	}
@@ -376,13 +376,25 @@ func (l *Log) insert(ctx context.Context, tx *db.Tx, rows []*pending) error {
 
 // prepareStatements prepares what an append needs, before any transaction: on SQLite a statement cannot be prepared while
 // a transaction has the only writing connection.
-func (l *Log) prepareStatements(ctx context.Context) (err error) {
-	l.updateHead, err = l.c.DB.Prepare(ctx, `UPDATE audit_head SET size = $1, root = $2, peaks = $3 WHERE log = $4 AND size = $5 AND epoch = $6`)
-	for rows := 1; rows <= maxBatch && err == nil; rows *= 2 {
-		l.insertRows[rows], err = l.c.DB.Prepare(ctx, insertSQL(rows))
+func (l *Log) prepareStatements(ctx context.Context) error {
+	queries := []string{updateHead, indexEnd, indexFound, indexRow}
+	for rows := 1; rows <= maxBatch; rows *= 2 {
+		queries = append(queries, insertSQL(rows))
 	}
-	return err
+	for _, q := range queries {
+		stmt, err := l.c.DB.Prepare(ctx, q)
+		if err != nil {
+			return err
+		}
+		l.prepared[q] = stmt
+	}
+	for rows := 1; rows <= maxBatch; rows *= 2 {
+		l.insertRows[rows] = l.prepared[insertSQL(rows)]
+	}
+	return nil
 }
+
+const updateHead = `UPDATE audit_head SET size = $1, root = $2, peaks = $3 WHERE log = $4 AND size = $5 AND epoch = $6`
 
 // insertSQL is the insert of that many entries.
 func insertSQL(rows int) string {

@@ -82,7 +82,7 @@ func (l *Log) indexSome(ctx context.Context) (int, error) {
 			if leaves[i] == nil {
 				continue
 			}
-			if err := indexEntry(ctx, tx, l.log, e.N, leaves[i]); err != nil {
+			if err := l.indexEntry(ctx, tx, e.N, leaves[i]); err != nil {
 				return err
 			}
 		}
@@ -91,24 +91,27 @@ func (l *Log) indexSome(ctx context.Context) (int, error) {
 	return len(list), err
 }
 
-func indexEntry(ctx context.Context, tx *db.Tx, log int, n uint64, leaf *bundle.Leaf) error {
+const (
+	indexEnd   = `UPDATE audit_index SET closing = $1, code = $2, duration = $3 - time, tokens_in = $4, tokens_out = $5 WHERE log = $6 AND n = $7`
+	indexFound = `INSERT INTO audit_index_findings (log, finding, n) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`
+	indexRow   = `INSERT INTO audit_index (log, n, time, type, kind, system, model, verdict, findings, code, duration, tokens_in, tokens_out)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, 0, 0) ON CONFLICT DO NOTHING`
+)
+
+func (l *Log) indexEntry(ctx context.Context, tx *db.Tx, n uint64, leaf *bundle.Leaf) error {
 	at := time.Unix(int64(leaf.Time), 0).UnixMicro()
 	if leaf.Type.Ends() && leaf.Ref != nil {
-		_, err := tx.ExecContext(ctx, `UPDATE audit_index SET closing = $1, code = $2, duration = $3 - time, tokens_in = $4, tokens_out = $5 WHERE log = $6 AND n = $7`,
-			int64(n), leaf.Code, at, int64(leaf.TokensIn), int64(leaf.TokensOut), log, int64(*leaf.Ref))
+		_, err := tx.StmtContext(ctx, l.prepared[indexEnd]).ExecContext(ctx, int64(n), leaf.Code, at, int64(leaf.TokensIn), int64(leaf.TokensOut), l.log, int64(*leaf.Ref))
 		return err
 	}
 	types := make([]string, len(leaf.Findings))
 	for i, f := range leaf.Findings {
 		types[i] = f.Type
-		_, err := tx.ExecContext(ctx, `INSERT INTO audit_index_findings (log, finding, n) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`, log, f.Type, int64(n))
-		if err != nil {
+		if _, err := tx.StmtContext(ctx, l.prepared[indexFound]).ExecContext(ctx, l.log, f.Type, int64(n)); err != nil {
 			return err
 		}
 	}
-	_, err := tx.ExecContext(ctx, `INSERT INTO audit_index (log, n, time, type, kind, system, model, verdict, findings, code, duration, tokens_in, tokens_out)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, 0, 0) ON CONFLICT DO NOTHING`,
-		log, int64(n), at, string(leaf.Type), leaf.Kind, leaf.System, leaf.Model, leaf.Verdict, strings.Join(types, ","), leaf.Code)
+	_, err := tx.StmtContext(ctx, l.prepared[indexRow]).ExecContext(ctx, l.log, int64(n), at, string(leaf.Type), leaf.Kind, leaf.System, leaf.Model, leaf.Verdict, strings.Join(types, ","), leaf.Code)
 	return err
 }
 

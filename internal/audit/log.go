@@ -114,8 +114,8 @@ type Log struct {
 
 	edge edge // used by the committing goroutine only
 
-	updateHead *sql.Stmt
-	insertRows map[int]*sql.Stmt // by number of rows, powers of two
+	prepared   map[string]*sql.Stmt // by text; not changed after newLog
+	insertRows map[int]*sql.Stmt    // the inserts among them, by number of rows, powers of two
 
 	sign     sync.Mutex   // one checkpoint at a time; guards verified
 	verified bundle.Peaks // the tree whose hashes this process has read back
@@ -162,7 +162,7 @@ func newLog(ctx context.Context, c Config) (*Log, error) {
 		c.MinFree = 1 << 30
 	}
 	l := &Log{c: c, queue: make(chan *pending, maxQueue), stopped: make(chan struct{})}
-	l.insertRows = map[int]*sql.Stmt{}
+	l.prepared, l.insertRows = map[string]*sql.Stmt{}, map[int]*sql.Stmt{}
 	if err := l.prepareStatements(ctx); err != nil {
 		return nil, err
 	}
@@ -211,10 +211,10 @@ func (l *Log) Close(ctx context.Context) error {
 	if l.Refused() == "" {
 		err = l.Checkpoint(ctx)
 	}
-	for _, s := range l.insertRows {
+	for _, s := range l.prepared {
 		err = errors.Join(err, s.Close())
 	}
-	return errors.Join(err, l.updateHead.Close())
+	return err
 }
 
 // Refused says why the log does not write; empty where it does.
