@@ -137,6 +137,8 @@ var domainMessages = map[string]message{
 	"detector.restore":      {"Zurücksetzen", "Restoring"},
 	"detector.secret":       {"Zugangsdaten", "Secrets"},
 
+	"detector.document_consistency": {"Gleiche Werte an anderer Stelle", "Same values elsewhere"},
+
 	"reason.kind":       {"kein Text", "not text"},
 	"reason.size":       {"zu lang", "too long"},
 	"reason.time":       {"Zeit überschritten", "took too long"},

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/leitplanke/leitplanke/bundle"
@@ -187,16 +188,9 @@ func (c *Checked) add(d *Checked) {
 	c.Leaf, c.Tree = c.Leaf && d.Leaf, c.Tree && d.Tree
 	c.Signature = c.Signature && (d.Signature || d.Checkpoint == 0)
 	c.Checkpoint = min(c.Checkpoint, d.Checkpoint)
-	for _, s := range []Sealed{SealedSame, SealedErased, SealedOther} { // the last one that either has
-		if d.Sealed == s || c.Sealed == s {
-			c.Sealed, d.Sealed = s, s
-		}
-	}
-	for _, s := range []Commitments{CommitSame, CommitClosed, CommitOther} {
-		if d.Commit == s || c.Commit == s {
-			c.Commit, d.Commit = s, s
-		}
-	}
+	sealed, commit := []Sealed{SealedNone, SealedSame, SealedErased, SealedOther}, []Commitments{CommitNone, CommitSame, CommitClosed, CommitOther}
+	c.Sealed = sealed[max(slices.Index(sealed, c.Sealed), slices.Index(sealed, d.Sealed))]
+	c.Commit = commit[max(slices.Index(commit, c.Commit), slices.Index(commit, d.Commit))]
 }
 
 func sealedState(s audit.PartState) Sealed {
