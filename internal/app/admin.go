@@ -148,9 +148,10 @@ func userName(uid int) string {
 }
 
 // Dial connects to the server that runs on that data folder; it answers os.ErrNotExist where none does.
-func Dial(data string) (*Client, error) {
+func Dial(ctx context.Context, data string) (*Client, error) {
 	path := filepath.Join(data, socketName)
-	c, err := net.DialTimeout("unix", path, 2*time.Second)
+	dialer := net.Dialer{Timeout: 2 * time.Second}
+	c, err := dialer.DialContext(ctx, "unix", path)
 	if err != nil {
 		return nil, os.ErrNotExist
 	}

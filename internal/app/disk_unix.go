@@ -14,7 +14,7 @@ func FreeBytes(path string) (uint64, error) {
 	if err := unix.Statfs(path, &st); err != nil {
 		return 0, err
 	}
-	return uint64(st.Bavail) * uint64(st.Bsize), nil
+	return st.Bavail * uint64(st.Bsize), nil
 }
 
 // sameDevice reports whether two paths, or the folders above them that exist, lie on one file system.
@@ -23,7 +23,7 @@ func sameDevice(a, b string) bool {
 		for {
 			var st unix.Stat_t
 			if unix.Stat(p, &st) == nil {
-				return uint64(st.Dev), true
+				return uint64(st.Dev), true //nolint:unconvert // its type differs between systems
 			}
 			up := filepath.Dir(p)
 			if up == p {

@@ -17,10 +17,13 @@ func peerContext(ctx context.Context, c net.Conn) context.Context {
 	if err != nil {
 		return ctx
 	}
-	raw.Control(func(fd uintptr) {
+	err = raw.Control(func(fd uintptr) {
 		if cred, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED); err == nil {
 			ctx = context.WithValue(ctx, peerKey{}, int(cred.Uid)) //nolint:forbidigo // net/http has no other way from a connection to its requests
 		}
 	})
+	if err != nil { // without a user id the request is refused
+		return ctx
+	}
 	return ctx
 }

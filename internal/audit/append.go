@@ -128,7 +128,9 @@ func (l *Log) commitBatch(batch []*pending) {
 			p.receipt = Receipt{Log: l.log, N: l.edge.peaks.Size}
 		}
 		tell(batch)
-		l.commitRetry(batch)
+		if err := l.commitRetry(batch); err != nil {
+			l.c.Log.Error("lost", "error", err)
+		}
 		return
 	}
 	err := l.commitRetry(batch)

@@ -89,8 +89,10 @@ func deref(n *uint64) any {
 
 func openCall(l *Log, body string) Record {
 	return Record{
-		Leaf: bundle.Leaf{Type: bundle.CallOpen, Epoch: l.Epoch(), Kind: "user", System: "KI-2026-001", Model: "standard", Provider: "demo", Verdict: "redact",
-			Findings: []bundle.Count{{Type: "IBAN", N: 1}, {Type: "PERSON", N: 2}}, Class: "standard", Policy: "mask/1", Rules: []string{"mask"}},
+		Leaf: bundle.Leaf{
+			Type: bundle.CallOpen, Epoch: l.Epoch(), Kind: "user", System: "KI-2026-001", Model: "standard", Provider: "demo", Verdict: "redact",
+			Findings: []bundle.Count{{Type: "IBAN", N: 1}, {Type: "PERSON", N: 2}}, Class: "standard", Policy: "mask/1", Rules: []string{"mask"},
+		},
 		Content: []Content{
 			{Name: bundle.FieldRequest, Value: []byte(body), Commit: true},
 			{Name: bundle.FieldOutbound, Value: []byte(body), Commit: true},
@@ -101,8 +103,10 @@ func openCall(l *Log, body string) Record {
 
 func closeCall(n uint64, answer string) Record {
 	return Record{
-		Leaf: bundle.Leaf{Type: bundle.CallClose, Ref: &n, Kind: "user", System: "KI-2026-001", Model: "standard", Provider: "demo", Code: "complete",
-			TokensIn: 100, TokensOut: 50, Class: "standard", Coverage: []bundle.Ran{{Detector: "iban", Ran: 3}}},
+		Leaf: bundle.Leaf{
+			Type: bundle.CallClose, Ref: &n, Kind: "user", System: "KI-2026-001", Model: "standard", Provider: "demo", Code: "complete",
+			TokensIn: 100, TokensOut: 50, Class: "standard", Coverage: []bundle.Ran{{Detector: "iban", Ran: 3}},
+		},
 		Content: []Content{{Name: bundle.FieldResponse, Value: []byte(answer), Commit: true}},
 	}
 }

@@ -214,6 +214,9 @@ func (l *Log) lastCheckpoint(ctx context.Context) (bundle.Checkpoint, bool) {
 			return cp, true
 		}
 	}
+	if err := rows.Err(); err != nil {
+		l.c.Log.Warn("checkpoints could not be read", "error", err)
+	}
 	return bundle.Checkpoint{}, false
 }
 

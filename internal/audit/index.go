@@ -54,7 +54,7 @@ func (l *Log) Index(ctx context.Context) error {
 func (l *Log) indexSome(ctx context.Context) (int, error) {
 	var from uint64
 	err := l.c.DB.Snapshot(ctx, func(tx *db.Tx) (err error) {
-		from, err = readCursor(ctx, tx, indexName, l.log)
+		from, err = readCursor(ctx, tx, l.log)
 		return err
 	})
 	if err != nil {
@@ -74,7 +74,7 @@ func (l *Log) indexSome(ctx context.Context) (int, error) {
 		}
 	}
 	err = l.c.DB.Tx(ctx, func(tx *db.Tx) error {
-		now, err := readCursor(ctx, tx, indexName, l.log)
+		now, err := readCursor(ctx, tx, l.log)
 		if err != nil || now != from { // another node was faster
 			return err
 		}
@@ -86,7 +86,7 @@ func (l *Log) indexSome(ctx context.Context) (int, error) {
 				return err
 			}
 		}
-		return moveCursor(ctx, tx, indexName, l.log, list[len(list)-1].N+1)
+		return moveCursor(ctx, tx, l.log, list[len(list)-1].N+1)
 	})
 	return len(list), err
 }
@@ -163,7 +163,7 @@ func (l *Log) Search(ctx context.Context, q Query) (*Result, error) {
 	res := &Result{AsOf: l.c.DB.Now()}
 	up := q.After != nil && q.Before == nil
 	err := l.c.DB.Snapshot(ctx, func(tx *db.Tx) error {
-		cursor, err := readCursor(ctx, tx, indexName, l.log)
+		cursor, err := readCursor(ctx, tx, l.log)
 		if err != nil {
 			return err
 		}

@@ -84,7 +84,7 @@ func (l *Log) alive(ctx context.Context) (map[string]bool, error) {
 func (l *Log) openCalls(ctx context.Context) ([]Entry, error) {
 	var open []Entry
 	err := l.c.DB.Snapshot(ctx, func(tx *db.Tx) error {
-		cursor, err := readCursor(ctx, tx, indexName, l.log)
+		cursor, err := readCursor(ctx, tx, l.log)
 		if err != nil {
 			return err
 		}

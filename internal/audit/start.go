@@ -28,7 +28,7 @@ func (l *Log) start(ctx context.Context) error {
 	if unsigned, err := l.neverSigned(ctx, h, signed); err != nil || unsigned {
 		return errors.Join(err, l.signHead(ctx, ""))
 	}
-	if why := l.disagrees(ctx, h, signed, mark, err); why != "" {
+	if why := l.disagrees(h, signed, mark, err); why != "" {
 		l.refuse("%s", why)
 		return nil
 	}
@@ -94,7 +94,7 @@ func (l *Log) begin(ctx context.Context, epoch uint64, first bundle.Leaf, conten
 }
 
 // disagrees says what is wrong between head row and mark, empty where nothing is.
-func (l *Log) disagrees(ctx context.Context, h head, signed string, mark *bundle.Checkpoint, err error) string {
+func (l *Log) disagrees(h head, signed string, mark *bundle.Checkpoint, err error) string {
 	switch {
 	case err != nil:
 		return fmt.Sprintf("the mark cannot be used: %v", err)

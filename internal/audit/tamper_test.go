@@ -257,19 +257,35 @@ func dbFlips(t *testing.T, l *Log) (flips []dbFlip) {
 		columns      []string
 		entry        func(column string, key []int64, at int) int64
 	}{
-		{"audit_entries", "log = $2 AND n = $3", []string{"log", "n"}, []string{"log", "n", "opening", "leaf_hash", "leaf", "key", "salt", "sealed"},
-			func(_ string, key []int64, _ int) int64 { return key[1] }},
-		{"audit_tiles", "log = $2 AND level = $3 AND n = $4", []string{"log", "level", "n"}, []string{"log", "level", "n", "hashes"},
+		{
+			"audit_entries", "log = $2 AND n = $3",
+			[]string{"log", "n"},
+			[]string{"log", "n", "opening", "leaf_hash", "leaf", "key", "salt", "sealed"},
+			func(_ string, key []int64, _ int) int64 { return key[1] },
+		},
+		{
+			"audit_tiles", "log = $2 AND level = $3 AND n = $4",
+			[]string{"log", "level", "n"},
+			[]string{"log", "level", "n", "hashes"},
 			func(column string, key []int64, at int) int64 {
 				if column != "hashes" || at < 0 {
 					return -1
 				}
 				return (key[2]*256 + int64(at)/32) << (8 * key[1])
-			}},
-		{"audit_checkpoints", "log = $2 AND size = $3", []string{"log", "size"}, []string{"log", "size", "note"},
-			func(string, []int64, int) int64 { return -1 }},
-		{"audit_head", "log = $2", []string{"log"}, []string{"log", "origin", "size", "epoch", "root", "peaks"},
-			func(string, []int64, int) int64 { return -1 }},
+			},
+		},
+		{
+			"audit_checkpoints", "log = $2 AND size = $3",
+			[]string{"log", "size"},
+			[]string{"log", "size", "note"},
+			func(string, []int64, int) int64 { return -1 },
+		},
+		{
+			"audit_head", "log = $2",
+			[]string{"log"},
+			[]string{"log", "origin", "size", "epoch", "root", "peaks"},
+			func(string, []int64, int) int64 { return -1 },
+		},
 	}
 	for _, tab := range tables {
 		rows, err := l.c.DB.Read().Query("SELECT " + strings.Join(append(append([]string{}, tab.keys...), tab.columns...), ", ") + " FROM " + tab.table)
@@ -297,8 +313,10 @@ func dbFlips(t *testing.T, l *Log) (flips []dbFlip) {
 					for _, k := range key {
 						args = append(args, k)
 					}
-					flips = append(flips, dbFlip{"UPDATE " + tab.table + " SET " + column + " = $1 WHERE " + tab.where, args, tab.entry(column, key, at),
-						fmt.Sprintf("%s %v %s %s", tab.table, key, column, what)})
+					flips = append(flips, dbFlip{
+						"UPDATE " + tab.table + " SET " + column + " = $1 WHERE " + tab.where, args, tab.entry(column, key, at),
+						fmt.Sprintf("%s %v %s %s", tab.table, key, column, what),
+					})
 				}
 				switch v := values[i].(type) {
 				case nil:

@@ -190,7 +190,7 @@ func (p place) run(e *env, name string, args, result any, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	client, err := app.Dial(c.Data)
+	client, err := app.Dial(e.ctx, c.Data)
 	if err == nil {
 		return client.Run(e.ctx, name, args, result, w)
 	}

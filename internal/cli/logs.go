@@ -85,8 +85,16 @@ func (c *logShowCmd) Run(e *env) error {
 	for _, x := range list {
 		fmt.Fprintf(e.out, "%s  %s  %s\n", x.ID, x.Time.Local().Format("2006-01-02 15:04:05 MST"), x.Type)
 		for _, f := range [][2]string{
-			{"call", x.Call}, {"system", x.System}, {"model", x.Model}, {"provider", x.Provider}, {"verdict", x.Verdict}, {"rules", strings.Join(x.Rules, ", ")},
-			{"code", x.Code}, {"findings", findings(x.Findings)}, {"object", x.Object}, {"keys", strings.Join(x.Keys, ", ")},
+			{"call", x.Call},
+			{"system", x.System},
+			{"model", x.Model},
+			{"provider", x.Provider},
+			{"verdict", x.Verdict},
+			{"rules", strings.Join(x.Rules, ", ")},
+			{"code", x.Code},
+			{"findings", findings(x.Findings)},
+			{"object", x.Object},
+			{"keys", strings.Join(x.Keys, ", ")},
 		} {
 			if f[1] != "" {
 				fmt.Fprintf(e.out, "  %-10s %s\n", f[0], f[1])

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
@@ -50,7 +51,7 @@ func (s Secret) Reveal() string {
 }
 
 // Format implements fmt.Formatter: three stars, whatever the verb.
-func (s Secret) Format(f fmt.State, _ rune) { f.Write([]byte("***")) }
+func (s Secret) Format(f fmt.State, _ rune) { fmt.Fprint(f, "***") }
 
 // MarshalJSON implements json.Marshaler.
 func (s Secret) MarshalJSON() ([]byte, error) { return []byte(`"***"`), nil }
@@ -154,7 +155,7 @@ func (r *reader) listen(n *yaml.Node, to *string) {
 		r.at(n, "config.listen", "value", s)
 		return
 	}
-	if _, err := net.LookupPort("tcp", port); err != nil {
+	if p, err := strconv.ParseUint(port, 10, 16); err != nil || p == 0 {
 		r.at(n, "config.listen", "value", s)
 		return
 	}

@@ -111,12 +111,10 @@ func openSQLite(ctx context.Context, c Config) (*DB, error) {
 	d.read.SetMaxIdleConns(readers)
 	if d.write != nil {
 		if err := d.checkSettings(ctx); err != nil {
-			d.Close()
-			return nil, err
+			return nil, errors.Join(err, d.Close())
 		}
 	} else if err := d.read.PingContext(ctx); err != nil {
-		d.Close()
-		return nil, err
+		return nil, errors.Join(err, d.Close())
 	}
 	return d, nil
 }
@@ -135,8 +133,7 @@ func openPostgres(ctx context.Context, c Config) (*DB, error) {
 	pool.SetMaxIdleConns(n)
 	d := &DB{kind: Postgres, write: pool, read: pool, now: c.Now}
 	if err := d.checkSettings(ctx); err != nil {
-		d.Close()
-		return nil, err
+		return nil, errors.Join(err, d.Close())
 	}
 	return d, nil
 }

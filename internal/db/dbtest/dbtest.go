@@ -3,6 +3,7 @@
 package dbtest
 
 import (
+	"context"
 	"crypto/rand"
 	"database/sql"
 	"encoding/hex"
@@ -47,11 +48,11 @@ func New(tb testing.TB, kind db.Kind, path string) db.Config {
 	b := make([]byte, 8)
 	rand.Read(b)
 	name := "lp_" + hex.EncodeToString(b)
-	if _, err := server.Exec(`CREATE DATABASE ` + name); err != nil {
+	if _, err := server.ExecContext(tb.Context(), `CREATE DATABASE `+name); err != nil {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() {
-		if _, err := server.Exec(`DROP DATABASE IF EXISTS ` + name + ` WITH (FORCE)`); err != nil {
+		if _, err := server.ExecContext(context.Background(), `DROP DATABASE IF EXISTS `+name+` WITH (FORCE)`); err != nil {
 			tb.Error(err)
 		}
 		server.Close()
