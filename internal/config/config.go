@@ -86,8 +86,8 @@ func parse(file string, data []byte) (*reader, *yaml.Node) {
 	err := yaml.Load(data, &doc)
 	if e, ok := errors.AsType[*yaml.LoadError](err); ok {
 		mark := e.Mark
-		if e.ContextMark.Line > 0 && strings.Contains(e.Error(), "quoted scalar") {
-			mark = e.ContextMark // where the quote opens
+		if e.ContextMark.Line > 0 && (strings.Contains(e.ContextMsg, "quoted scalar") || strings.Contains(e.ContextMsg, "flow")) {
+			mark = e.ContextMark // where the quote or bracket opens, not where the file makes no sense any more
 		}
 		r.wrong(max(mark.Line, 1), max(mark.Column, 1), "config.syntax", "reason", e.Message)
 		return r, nil
@@ -151,6 +151,7 @@ func (r *reader) mapping(n *yaml.Node, what string, fields map[string]field) {
 			r.at(k, "config.alias")
 		case !ok:
 			if near := nearest(k.Value, fields); near != "" {
+				seen[near] = true // it is not missing, it is misspelt
 				r.at(k, "config.unknown_near", "key", k.Value, "near", near)
 			} else {
 				r.at(k, "config.unknown", "key", k.Value)

@@ -114,10 +114,10 @@ func (g *governing) address(n *yaml.Node, p register.Provider) {
 		g.at(n, "config.address", "value", p.BaseURL)
 	case u.User != nil:
 		g.at(n, "config.address_user")
-	case u.Scheme == "http" && p.Region != register.RegionLocal:
+	case u.Scheme == "http" && p.Region != "" && p.Region != register.RegionLocal:
 		g.at(n, "config.address_plain", "region", p.Region)
 	default:
-		if ip, err := netip.ParseAddr(u.Hostname()); err == nil && p.Region != register.RegionLocal && (ip.IsPrivate() || ip.IsLoopback()) {
+		if ip, err := netip.ParseAddr(u.Hostname()); err == nil && p.Region != "" && p.Region != register.RegionLocal && (ip.IsPrivate() || ip.IsLoopback()) {
 			g.at(n, "config.address_local", "value", u.Hostname())
 		}
 	}
