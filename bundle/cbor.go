@@ -50,9 +50,16 @@ func appendBytes(b, s []byte) []byte { return append(appendHead(b, cborBytes, ui
 
 // decoder reads the subset and keeps the first error; after an error every read answers zero.
 type decoder struct {
-	b   []byte
-	err error
+	b     []byte
+	err   error
+	names map[string]string // texts that were read before, so that they are not copied again; may be nil
 }
+
+// Texts in leaves are few and short: names of systems, models, rules.
+const (
+	maxNames   = 4096
+	maxNameLen = 64
+)
 
 func (d *decoder) fail(err error) {
 	if d.err == nil {
@@ -124,7 +131,14 @@ func (d *decoder) text() string {
 		d.fail(errUTF8)
 		return ""
 	}
-	return string(s)
+	if have, ok := d.names[string(s)]; ok {
+		return have
+	}
+	text := string(s)
+	if d.names != nil && len(d.names) < maxNames && len(text) <= maxNameLen {
+		d.names[text] = text
+	}
+	return text
 }
 
 // count reads the head of an array or map whose items take at least one byte each.

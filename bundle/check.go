@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"fmt"
+	"hash"
 	"iter"
 	"slices"
 
@@ -101,10 +103,12 @@ type checker struct {
 	keys   note.Verifiers
 	next   int // checkpoints below it are verified
 
-	cut     bool   // the entries could not be read to their end
-	doubt   bool   // the wrong entry is as it was written, but does not fit those before it
-	leafNow Leaf   // the leaf that is being checked
-	scratch []byte // for its second encoding
+	cut     bool // the entries could not be read to their end
+	doubt   bool // the wrong entry is as it was written, but does not fit those before it
+	leafNow Leaf // the leaf that is being checked
+	read    leafReader
+	sum     hash.Hash // SHA-256
+	buf     []byte    // what sum gives, or what is hashed
 
 	epoch    uint64 // 0 = not known yet, or not known any more after entries outside the period
 	least    uint64 // the newest epoch that was seen: no later one is smaller
@@ -128,7 +132,7 @@ type unsealed struct {
 // opened under rules older than the newest change before it. It stops at the first entry that is wrong.
 func Check(ctx context.Context, l Log) *Report {
 	r := &Report{OK: true, Size: l.Size, Origin: l.Origin, Reduced: l.Reduced}
-	c := &checker{log: l, report: r, open: map[uint64]bool{}, ended: map[uint64]bool{}, shredded: map[string]bool{}, erased: map[string][]Span{}}
+	c := &checker{log: l, report: r, read: leafReader{names: map[string]string{}}, sum: sha256.New(), open: map[uint64]bool{}, ended: map[uint64]bool{}, shredded: map[string]bool{}, erased: map[string][]Span{}}
 	v, err := note.NewVerifier(l.Key)
 	if err != nil {
 		r.badFile("the log key cannot be read: %v", err)
@@ -186,11 +190,10 @@ func (c *checker) entry(e Entry) error {
 	hash := Hash(e.Hash)
 	switch {
 	case e.Leaf != nil:
-		if LeafHash(e.Leaf) != hash {
+		if c.leafHash(e.Leaf) != hash {
 			return fmt.Errorf("the leaf does not have the hash that is stored for it")
 		}
-		var err error
-		if c.scratch, err = c.leafNow.decode(e.Leaf, c.scratch); err != nil {
+		if err := c.read.read(&c.leafNow, e.Leaf); err != nil {
 			return err
 		}
 		if err := c.leaf(e, &c.leafNow); err != nil {
@@ -211,6 +214,21 @@ func (c *checker) entry(e Entry) error {
 	}
 	c.peaks.Add(hash)
 	return c.tile(0, e.N, hash)
+}
+
+// leafHash is LeafHash with a buffer that is used again.
+func (c *checker) leafHash(leaf []byte) Hash {
+	c.buf = append(append(c.buf[:0], 0), leaf...)
+	return sha256.Sum256(c.buf)
+}
+
+// sealedHash is SealedHash with a buffer that is used again.
+func (c *checker) sealedHash(salt, sealed []byte) []byte {
+	c.sum.Reset()
+	c.sum.Write(salt)
+	c.sum.Write(sealed)
+	c.buf = c.sum.Sum(c.buf[:0])
+	return c.buf
 }
 
 func (c *checker) leaf(e Entry, l *Leaf) error {
@@ -234,7 +252,7 @@ func (c *checker) leaf(e Entry, l *Leaf) error {
 	case e.Omitted:
 	case e.Sealed == nil && e.Salt == nil:
 		c.unsealed = append(c.unsealed, unsealed{e.N, l.Key, l.System})
-	case !bytes.Equal(SealedHash(e.Salt, e.Sealed), l.HSealed):
+	case !bytes.Equal(c.sealedHash(e.Salt, e.Sealed), l.HSealed):
 		return fmt.Errorf("the sealed part was changed: its hash is not the one in the leaf")
 	default:
 		c.report.Sealed++
@@ -303,8 +321,7 @@ func (c *checker) after(e Entry) {
 	if e.Leaf == nil || LeafHash(e.Leaf) != hash {
 		return
 	}
-	var err error
-	if c.scratch, err = c.leafNow.decode(e.Leaf, c.scratch); err == nil && (c.leafNow.Type == Erase || c.leafNow.Type == Retain) {
+	if c.read.read(&c.leafNow, e.Leaf) == nil && (c.leafNow.Type == Erase || c.leafNow.Type == Retain) {
 		c.explanation(&c.leafNow)
 	}
 }

@@ -241,21 +241,26 @@ func (l *Leaf) append(body []byte) ([]byte, error) {
 // DecodeLeaf reads a leaf. Any spelling other than the one that Encode writes is an error.
 func DecodeLeaf(b []byte) (*Leaf, error) {
 	l := new(Leaf)
-	if _, err := l.decode(b, nil); err != nil {
+	if err := new(leafReader).read(l, b); err != nil {
 		return nil, err
 	}
 	return l, nil
 }
 
-// decode reads a leaf. It uses scratch for the second encoding and returns it for the next call. The byte fields of the
-// leaf are slices of b.
-func (l *Leaf) decode(b, scratch []byte) ([]byte, error) {
+// leafReader reads leaves one after another without allocating for each.
+type leafReader struct {
+	scratch []byte            // the second encoding of a leaf
+	names   map[string]string // see decoder
+}
+
+// read reads a leaf into l, whose slices it uses again. The byte fields of the leaf are slices of b.
+func (r *leafReader) read(l *Leaf, b []byte) error {
 	if len(b) > MaxLeaf {
-		return scratch, fmt.Errorf("leaf of %d bytes, at most %d fit", len(b), MaxLeaf)
+		return fmt.Errorf("leaf of %d bytes, at most %d fit", len(b), MaxLeaf)
 	}
-	*l = Leaf{}
-	d := decoder{b: b}
-	texts := func() (list []string) {
+	*l = Leaf{Rules: l.Rules[:0], Findings: l.Findings[:0], Coverage: l.Coverage[:0], Entries: l.Entries[:0], Keys: l.Keys[:0]}
+	d := decoder{b: b, names: r.names}
+	texts := func(list []string) []string {
 		for range d.count(cborArray, maxList) {
 			list = append(list, d.text())
 		}
@@ -300,7 +305,7 @@ func (l *Leaf) decode(b, scratch []byte) ([]byte, error) {
 		case 13:
 			l.Verdict = d.text()
 		case 14:
-			l.Rules = texts()
+			l.Rules = texts(l.Rules)
 		case 15:
 			for range d.count(cborArray, maxList) {
 				tuple(2)
@@ -345,7 +350,7 @@ func (l *Leaf) decode(b, scratch []byte) ([]byte, error) {
 				l.Entries = append(l.Entries, Span{d.uint(), d.uint()})
 			}
 		case 32:
-			l.Keys = texts()
+			l.Keys = texts(l.Keys)
 		case 33:
 			l.Digest = d.bytes()
 		case 34:
@@ -362,22 +367,22 @@ func (l *Leaf) decode(b, scratch []byte) ([]byte, error) {
 		return true
 	})
 	if err := d.end(); err != nil {
-		return scratch, fmt.Errorf("leaf: %w", err)
+		return fmt.Errorf("leaf: %w", err)
 	}
 	if l.Version != LeafVersion {
-		return scratch, fmt.Errorf("leaf: version %d is not known here", l.Version)
+		return fmt.Errorf("leaf: version %d is not known here", l.Version)
 	}
-	if cap(scratch) < len(b)+2 {
-		scratch = make([]byte, 0, 2*len(b)+2)
+	if cap(r.scratch) < len(b)+2 {
+		r.scratch = make([]byte, 0, 2*len(b)+2)
 	}
-	again, err := l.append(scratch[:0])
+	again, err := l.append(r.scratch[:0])
 	if err != nil {
-		return scratch, err
+		return err
 	}
 	if !bytes.Equal(again, b) {
-		return scratch, fmt.Errorf("leaf: %w", errSpell)
+		return fmt.Errorf("leaf: %w", errSpell)
 	}
-	return scratch, nil
+	return nil
 }
 
 // CallID is the name of an entry for people and clients: the ordinal of the log and the number of the entry, "1-482113".

@@ -14,7 +14,6 @@ import (
 	"testing"
 
 	"golang.org/x/mod/sumdb/note"
-	"golang.org/x/mod/sumdb/tlog"
 )
 
 // testLog is a log in memory that tests make bundles of.
@@ -197,21 +196,6 @@ func inFile(tb testing.TB, b []byte) string {
 	}
 	return path
 }
-
-// memoryReader answers tlog from tiles alone, so that proofs show that the tiles are right.
-type memoryReader struct{ l *testLog }
-
-func (r memoryReader) Height() int { return 8 }
-
-func (r memoryReader) ReadTiles(tiles []tlog.Tile) ([][]byte, error) {
-	out := make([][]byte, len(tiles))
-	for i, t := range tiles {
-		out[i] = r.l.tile(t.L, uint64(t.N), t.W)
-	}
-	return out, nil
-}
-
-func (r memoryReader) SaveTiles([]tlog.Tile, [][]byte) {}
 
 func uint16Bytes(n int) []byte { return binary.BigEndian.AppendUint16(nil, uint16(n)) }
 

@@ -332,22 +332,3 @@ func TestTrust(t *testing.T) {
 		}
 	}
 }
-
-func BenchmarkVerifyBundle(b *testing.B) {
-	const entries = 100_000
-	for _, c := range []struct {
-		name   string
-		sealed int
-	}{{"leaves", 0}, {"sealed1KiB", 1024}} {
-		b.Run(c.name, func(b *testing.B) {
-			path := inFile(b, newTestLog(b, entries, c.sealed).zip(b, Manifest{}))
-			for b.Loop() {
-				r, err := Verify(b.Context(), path, Trust{})
-				if err != nil || !r.OK {
-					b.Fatal(err, r.FirstBad)
-				}
-			}
-			b.ReportMetric(float64(entries)*float64(b.N)/b.Elapsed().Seconds(), "entries/s")
-		})
-	}
-}
