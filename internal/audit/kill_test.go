@@ -203,7 +203,7 @@ func TestKill(t *testing.T) {
 	for _, c := range []struct {
 		kind   db.Kind
 		cycles int
-	}{{db.SQLite, 100}, {db.Postgres, 20}} {
+	}{{db.SQLite, 30}, {db.Postgres, 10}} {
 		t.Run(string(c.kind), func(t *testing.T) {
 			if c.kind == db.Postgres {
 				dbtest.Need(t)
