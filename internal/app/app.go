@@ -38,6 +38,7 @@ type Options struct {
 	Guard    *guard.Engine // the detectors of this build where nil
 	Fatal    func(error)   // ends the process after a storage error; os.Exit(70) where nil
 	RecordBy time.Duration // how long an entry may take until its call is refused; 10 s where 0
+	Idle     time.Duration // how long a body may bring nothing; 30 s where 0
 	Fork     string        // reason: begin the next log instead of opening the current one
 }
 
@@ -123,7 +124,7 @@ func Open(ctx context.Context, o Options) (a *App, err error) {
 		Log: a.Log, Release: a.Release, Guard: engine, Pool: provider.NewPool(secrets, a.Demo), Now: o.Now, Program: a.Program,
 		HashKey: func(key string) []byte { return register.HashKey(a.keys.pepper, key) },
 		Link:    func(id string) string { return c.PublicURL + "/nachweise/" + id },
-		Metrics: a.metrics, Fail: o.Fail, Limits: gateway.Limits{Body: int64(c.BodyMiB) << 20}, RecordBy: o.RecordBy,
+		Metrics: a.metrics, Fail: o.Fail, Limits: gateway.Limits{Body: int64(c.BodyMiB) << 20, Idle: o.Idle}, RecordBy: o.RecordBy,
 	})
 	return a, nil
 }
