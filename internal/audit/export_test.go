@@ -3,6 +3,7 @@ package audit
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -158,4 +159,139 @@ func TestExport(t *testing.T) {
 	l.Close(t.Context())
 }
 
-var _ = dbtest.Each
+// bothVerify verifies a bundle with Go and Python and returns Go's report.
+func bothVerify(t *testing.T, what, path string) *bundle.Report {
+	t.Helper()
+	rep, err := bundle.Verify(t.Context(), path, bundle.Trust{})
+	if err != nil {
+		t.Fatalf("%s: %v", what, err)
+	}
+	if _, err := exec.LookPath("python3"); err != nil {
+		t.Logf("%s: not compared with Python, there is none", what)
+		return rep
+	}
+	out, code := python(t, "--json", path)
+	var p bundle.Report
+	if err := json.Unmarshal([]byte(out), &p); err != nil {
+		t.Fatalf("%s: Python answers %q", what, out)
+	}
+	if verdict(&p) != verdict(rep) || (code == 0) != rep.OK || rep.OK && (p.Entries != rep.Entries || p.Erased != rep.Erased || p.Sealed != rep.Sealed || p.Open != rep.Open || p.Root != rep.Root) {
+		t.Errorf("%s: Go says %+v %+v, Python %+v %+v", what, rep, rep.FirstBad, p, p.FirstBad)
+	}
+	return rep
+}
+
+// TestExportPeriod exports parts of a log. What is gone from a part is explained by entries that came later.
+func TestExportPeriod(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, kind db.Kind) {
+		s, now := clockedSite(t, kind)
+		l := s.open(t, "a")
+		call := func(text string) Receipt {
+			r, err := l.Append(t.Context(), openCall(l, text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := l.Append(t.Context(), closeCall(r.N, text)); err != nil {
+				t.Fatal(err)
+			}
+			return r
+		}
+		for i := range 700 { // entry 2i+1 and 2i+2 in minute 10i
+			*now = time.Date(2026, 3, 2, 10, 10*i, 0, 0, time.UTC)
+			call("x")
+		}
+		early := call("to be erased")
+		for range 300 {
+			call("y")
+		}
+		if _, err := l.Erase(t.Context(), 3, "Art. 17 DSGVO", "test"); err != nil { // entry 3 lies in the first entry bundle
+			t.Fatal(err)
+		}
+		if err := l.Index(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		size := l.Size()
+		path, x := exportTo(t, l, ExportOptions{From: time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC), To: time.Date(2026, 3, 2, 20, 0, 0, 0, time.UTC)})
+		rep := bothVerify(t, "the first ten hours", path)
+		// entries 121 and 122 are within the slack of the clocks
+		if !rep.OK || !rep.Reduced || rep.Erased != 2 || rep.Size != size || rep.Entries == size || rep.Period.From != 0 || rep.Period.To != 123 || x.Period != *rep.Period {
+			t.Errorf("the first ten hours: %+v, %+v, %+v", rep, rep.Period, rep.FirstBad)
+		}
+		path, _ = exportTo(t, l, ExportOptions{FromN: 600, ToN: 700})
+		if rep := bothVerify(t, "a period by numbers", path); !rep.OK || !rep.Reduced || rep.Entries != 256 || rep.Period.From != 600 {
+			t.Errorf("a period by numbers: %+v, %+v", rep, rep.FirstBad)
+		}
+		path, _ = exportTo(t, l, ExportOptions{System: "KI-2026-002"})
+		if rep := bothVerify(t, "another system", path); !rep.OK || !rep.Reduced || rep.Entries != l.Size()-1 || rep.Sealed > 10 {
+			t.Errorf("another system: %+v, %+v", rep, rep.FirstBad)
+		}
+		path, _ = exportTo(t, l, ExportOptions{System: "KI-2026-001"})
+		if rep := bothVerify(t, "one system", path); !rep.OK || !rep.Reduced || rep.Sealed < 2000 {
+			t.Errorf("one system: %+v, %+v", rep, rep.FirstBad)
+		}
+		dir := filepath.Join(t.TempDir(), "folder")
+		if _, err := l.ExportFolder(t.Context(), ExportOptions{}, dir); err != nil {
+			t.Fatal(err)
+		}
+		if rep := bothVerify(t, "a folder", dir); !rep.OK || rep.Reduced {
+			t.Errorf("a folder: %+v, %+v", rep, rep.FirstBad)
+		}
+		if _, err := l.ExportFolder(t.Context(), ExportOptions{}, dir); err == nil {
+			t.Error("a folder that is not empty is written to")
+		}
+		for what, o := range map[string]ExportOptions{
+			"an empty period":          {FromN: 9, ToN: 9},
+			"a period after the log":   {FromN: 1 << 40},
+			"a log that is not there":  {Log: 7},
+			"times after the last one": {From: now.AddDate(1, 0, 0)},
+		} {
+			if _, err := l.Export(t.Context(), o, new(bytes.Buffer)); !errors.Is(err, ErrNothing) {
+				t.Errorf("%s: %v", what, err)
+			}
+		}
+		if rep := mustVerify(t, l); rep.Size < size || early.N == 0 {
+			t.Errorf("report %+v", rep)
+		}
+		l.Close(t.Context())
+	})
+}
+
+// TestExportOldLog exports both logs of an installation after a fork, and a log that refuses to write.
+func TestExportOldLog(t *testing.T) {
+	s := newSite(t, db.SQLite)
+	l := s.open(t, "a")
+	for range 20 {
+		if _, err := l.Append(t.Context(), openCall(l, "x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := l.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.c.DB.Exec(t.Context(), `DELETE FROM audit_entries WHERE n = 7`); err != nil {
+		t.Fatal(err)
+	}
+	broken := s.open(t, "b")
+	if broken.Refused() == "" {
+		t.Fatal("a log without entry 7 is not refused")
+	}
+	path, x := exportTo(t, broken, ExportOptions{})
+	if rep := bothVerify(t, "a damaged log", path); x.Receipt != nil || rep.OK || rep.FirstBad.Entry == nil {
+		t.Errorf("a damaged log: %+v, %+v", x, rep.FirstBad)
+	}
+	broken.Close(t.Context())
+	f, err := Fork(t.Context(), s.config(t, "c"), "entry 7 was deleted", "root")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path, x = exportTo(t, f, ExportOptions{Log: 1})
+	if rep := bothVerify(t, "the old log", path); rep.OK || rep.Origin != "leitplanke.test/1" || x.Receipt == nil || x.Receipt.Log != 2 {
+		t.Errorf("the old log: %+v, %+v, %+v", x, rep, rep.FirstBad)
+	}
+	path, _ = exportTo(t, f, ExportOptions{})
+	if rep := bothVerify(t, "the new log", path); !rep.OK || rep.Origin != "leitplanke.test/2" || rep.Size != 2 {
+		t.Errorf("the new log: %+v, %+v", rep, rep.FirstBad)
+	}
+	mustVerify(t, f)
+	f.Close(t.Context())
+}
