@@ -175,6 +175,14 @@ func TestSearch(t *testing.T) {
 			{Query{Limit: 7, Finding: "IBAN"}, 20},
 			{Query{Limit: 7, Finding: "IBAN", Verdict: "block"}, 0},
 			{Query{Limit: 7, Finding: "PERSON", System: "KI-2026-001"}, 20},
+			{Query{Limit: 7, Finding: "PERSON", System: "KI-2026-001", Verdict: "redact"}, 20},
+			{Query{Limit: 7, Finding: "PERSON", System: "KI-2026-002"}, 0},
+			{Query{Limit: 7, Finding: "PERSON", Type: "call.open"}, 20},
+			{Query{Limit: 7, Type: "call.open"}, 20},
+			{Query{Limit: 7, Type: "call.refuse", System: "KI-2026-001"}, 10},
+			{Query{Limit: 7, Type: "call.refuse", Verdict: "redact"}, 0},
+			{Query{Limit: 7, Type: "log.start"}, 1},
+			{Query{Limit: 7, Type: "erase"}, 0},
 			{Query{From: time.Now().Add(time.Hour)}, 0},
 			{Query{From: time.Now().Add(-time.Hour), To: time.Now().Add(time.Hour)}, 31},
 		} {
@@ -186,6 +194,9 @@ func TestSearch(t *testing.T) {
 		res, err := l.Search(t.Context(), Query{After: &after, Limit: 5})
 		if err != nil || len(res.Rows) != 5 || res.Rows[4].N != 11 || !res.Newer {
 			t.Errorf("the page above 10: %+v, %v", res, err)
+		}
+		if res, err = l.Search(t.Context(), Query{After: &after, Limit: 5, Type: "call"}); err != nil || len(res.Rows) != 5 || res.Rows[4].N != 11 || res.Rows[0].N != 15 || !res.Newer {
+			t.Errorf("the calls above 10: %+v, %v", res, err)
 		}
 		l.Close(t.Context())
 	})

@@ -1,9 +1,12 @@
 package audit
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -93,7 +96,7 @@ func (l *Log) indexSome(ctx context.Context) (int, error) {
 
 const (
 	indexEnd   = `UPDATE audit_index SET closing = $1, code = $2, duration = $3 - time, tokens_in = $4, tokens_out = $5 WHERE log = $6 AND n = $7`
-	indexFound = `INSERT INTO audit_index_findings (log, finding, n) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`
+	indexFound = `INSERT INTO audit_index_findings (log, finding, n, system, verdict) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`
 	indexRow   = `INSERT INTO audit_index (log, n, time, type, kind, system, model, verdict, findings, code, duration, tokens_in, tokens_out)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, 0, 0) ON CONFLICT DO NOTHING`
 )
@@ -107,7 +110,7 @@ func (l *Log) indexEntry(ctx context.Context, tx *db.Tx, n uint64, leaf *bundle.
 	types := make([]string, len(leaf.Findings))
 	for i, f := range leaf.Findings {
 		types[i] = f.Type
-		if _, err := tx.StmtContext(ctx, l.prepared[indexFound]).ExecContext(ctx, l.log, f.Type, int64(n)); err != nil {
+		if _, err := tx.StmtContext(ctx, l.prepared[indexFound]).ExecContext(ctx, l.log, f.Type, int64(n), leaf.System, leaf.Verdict); err != nil {
 			return err
 		}
 	}
@@ -175,7 +178,7 @@ func (l *Log) Search(ctx context.Context, q Query) (*Result, error) {
 		if err != nil || lo >= hi {
 			return err
 		}
-		if res.Rows, err = searchRows(ctx, tx, l.log, q, lo, hi, up); err != nil {
+		if res.Rows, err = l.searchRows(ctx, tx, q, lo, hi, up); err != nil {
 			return err
 		}
 		return nil
@@ -230,42 +233,107 @@ func (l *Log) span(ctx context.Context, tx *db.Tx, q Query) (lo, hi int64, err e
 
 const rowColumns = `i.n, i.time, i.type, i.system, i.model, i.verdict, i.findings, i.closing, i.code, i.tokens_in, i.tokens_out`
 
-// The conditions of a search are written out, so that each combination that matters has an index: one by finding type, one
-// by system, one by verdict, one by both, and the plain order of numbers.
-const (
-	whereCommon  = ` AND i.n >= $2 AND i.n < $3 AND ($4 = '' OR i.type = $4 OR ($4 = 'call' AND i.type IN ('call.open', 'call.refuse')))`
-	searchAll    = `SELECT ` + rowColumns + ` FROM audit_index i WHERE i.log = $1` + whereCommon + ` AND ($5 = '' OR i.system = $5) AND ($6 = '' OR i.verdict = $6) AND ($7 = '' OR 1 = 1)`
-	searchSystem = `SELECT ` + rowColumns + ` FROM audit_index i WHERE i.log = $1` + whereCommon + ` AND i.system = $5 AND ($6 = '' OR i.verdict = $6) AND ($7 = '' OR 1 = 1)`
-	searchVerd   = `SELECT ` + rowColumns + ` FROM audit_index i WHERE i.log = $1` + whereCommon + ` AND ($5 = '' OR i.system = $5) AND i.verdict = $6 AND ($7 = '' OR 1 = 1)`
-	searchBoth   = `SELECT ` + rowColumns + ` FROM audit_index i WHERE i.log = $1` + whereCommon + ` AND i.system = $5 AND i.verdict = $6 AND ($7 = '' OR 1 = 1)`
-	searchFound  = `SELECT ` + rowColumns + ` FROM audit_index_findings f JOIN audit_index i ON i.log = f.log AND i.n = f.n
-		WHERE f.log = $1 AND f.finding = $7 AND f.n >= $2 AND f.n < $3` + whereCommon + ` AND ($5 = '' OR i.system = $5) AND ($6 = '' OR i.verdict = $6)`
-)
+// verdicts are the verdicts that rows of a search can have; all = any of them. The type of an entry limits them, and there
+// is an index by verdict and none by type: entries that are no calls have the verdict "", and they are few.
+func (q Query) verdicts() (list []string, all bool) {
+	switch q.Type {
+	case "":
+		if q.Verdict == "" {
+			return nil, true
+		}
+		return []string{q.Verdict}, false
+	case "call":
+		list = []string{"allow", "redact", "hold", "block"}
+	case string(bundle.CallOpen):
+		list = []string{"allow", "redact", "hold"}
+	case string(bundle.CallRefuse):
+		list = []string{"block"}
+	default:
+		list = []string{""}
+	}
+	if q.Verdict == "" {
+		return list, false
+	}
+	if slices.Contains(list, q.Verdict) {
+		return []string{q.Verdict}, false
+	}
+	return nil, false
+}
 
-func searchRows(ctx context.Context, tx *db.Tx, log int, q Query, lo, hi int64, up bool) ([]Row, error) {
-	query, key := searchAll, "i.n"
-	switch {
-	case q.Finding != "":
-		query, key = searchFound, "f.n"
-	case q.System != "" && q.Verdict != "":
-		query = searchBoth
-	case q.System != "":
-		query = searchSystem
-	case q.Verdict != "":
-		query = searchVerd
+// searchRows asks once for each verdict that a row can have, so that every combination of conditions reads one index in
+// the order of numbers, and merges what it gets.
+func (l *Log) searchRows(ctx context.Context, tx *db.Tx, q Query, lo, hi int64, up bool) ([]Row, error) {
+	verdicts, all := q.verdicts()
+	if all {
+		return l.searchOne(ctx, tx, q, nil, lo, hi, up)
 	}
-	order := " ORDER BY " + key + " DESC LIMIT $8"
+	var list []Row
+	for _, v := range verdicts {
+		rows, err := l.searchOne(ctx, tx, q, &v, lo, hi, up)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, rows...)
+	}
+	slices.SortFunc(list, func(a, b Row) int {
+		if up {
+			return cmp.Compare(a.N, b.N)
+		}
+		return cmp.Compare(b.N, a.N)
+	})
+	return list[:min(len(list), q.Limit+1)], nil
+}
+
+// searchOne puts the query together from fixed pieces; what was asked for is in the arguments. SQLite is told which index
+// to read and, by CROSS JOIN, to begin with the findings: without statistics it would rather walk the whole table in the
+// order of numbers. The indexes are named after their columns.
+func (l *Log) searchOne(ctx context.Context, tx *db.Tx, q Query, verdict *string, lo, hi int64, up bool) ([]Row, error) {
+	args := []any{l.log, lo, hi}
+	arg := func(v any) string {
+		args = append(args, v)
+		return "$" + strconv.Itoa(len(args))
+	}
+	table, key, where := "audit_index", "i", ""
+	if q.Finding != "" {
+		table, key = "audit_index_findings", "f"
+		where = ` AND i.log = f.log AND i.n = f.n AND f.finding = ` + arg(q.Finding)
+	}
+	index := ""
+	if q.System != "" {
+		index += "_system"
+		where += ` AND ` + key + `.system = ` + arg(q.System)
+	}
+	if verdict != nil {
+		index += "_verdict"
+		where += ` AND ` + key + `.verdict = ` + arg(*verdict)
+	}
+	from := table + ` ` + key
+	if index != "" && l.c.DB.Kind() == db.SQLite {
+		from += ` INDEXED BY ` + table + index
+	}
+	if key == "f" {
+		from += ` CROSS JOIN audit_index i`
+	}
+	switch q.Type {
+	case "":
+	case "call":
+		where += ` AND i.type IN ('call.open', 'call.refuse')`
+	default:
+		where += ` AND i.type = ` + arg(q.Type)
+	}
+	order := ` DESC`
 	if up {
-		order = " ORDER BY " + key + " LIMIT $8"
+		order = ``
 	}
-	rows, err := tx.QueryContext(ctx, query+order, log, lo, hi, q.Type, q.System, q.Verdict, q.Finding, q.Limit+1)
+	rows, err := tx.QueryContext(ctx, `SELECT `+rowColumns+` FROM `+from+` WHERE `+key+`.log = $1 AND `+key+`.n >= $2 AND `+key+`.n < $3`+where+
+		` ORDER BY `+key+`.n`+order+` LIMIT `+arg(q.Limit+1), args...)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
 	var list []Row
 	for rows.Next() {
-		r := Row{Log: log}
+		r := Row{Log: l.log}
 		var at int64
 		var findings string
 		if err := rows.Scan(&r.N, &at, &r.Type, &r.System, &r.Model, &r.Verdict, &findings, &r.Closing, &r.Code, &r.TokensIn, &r.TokensOut); err != nil {

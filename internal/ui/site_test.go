@@ -73,12 +73,19 @@ func personName(role auth.Role) string { return "Name von " + string(role) }
 
 const curlLine = "curl http://localhost:8088/v1/chat/completions"
 
-func newSite(t testing.TB) *site {
+func newSite(t testing.TB) *site { return newSiteOn(t, db.SQLite) }
+
+// eachSite runs f over a site on SQLite and, where a server is given, over one on PostgreSQL.
+func eachSite(t *testing.T, f func(t *testing.T, s *site)) {
+	dbtest.Each(t, func(t *testing.T, kind db.Kind) { f(t, newSiteOn(t, kind)) })
+}
+
+func newSiteOn(t testing.TB, kind db.Kind) *site {
 	t.Helper()
 	ctx, dir := t.Context(), t.TempDir()
 	s := &site{t: t, program: new(output), people: map[auth.Role]*auth.User{}, links: map[auth.Role]string{}}
 	open := func(name string, schema db.Set) *db.DB {
-		d, err := db.Open(ctx, dbtest.New(t, db.SQLite, filepath.Join(dir, name)))
+		d, err := db.Open(ctx, dbtest.New(t, kind, filepath.Join(dir, name)))
 		if err != nil {
 			t.Fatal(err)
 		}

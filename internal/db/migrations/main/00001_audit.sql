@@ -82,5 +82,10 @@ CREATE TABLE audit_index_findings (
 	log     BIGINT NOT NULL,
 	finding TEXT   NOT NULL,
 	n       BIGINT NOT NULL,
+	system  TEXT   NOT NULL,
+	verdict TEXT   NOT NULL,
 	PRIMARY KEY (log, finding, n)
 );
+CREATE INDEX audit_index_findings_system ON audit_index_findings (log, finding, system, n);
+CREATE INDEX audit_index_findings_verdict ON audit_index_findings (log, finding, verdict, n);
+CREATE INDEX audit_index_findings_system_verdict ON audit_index_findings (log, finding, system, verdict, n);
