@@ -116,23 +116,21 @@ type checker struct {
 	ended    map[uint64]bool   // openings that have an end but whose own leaf was not seen
 	outside  []Span            // entries outside the period
 	gone     []Span            // leaves that are not there
-	unsealed []unsealed        // sealed parts that are not there
+	unsealed map[sealer][]Span // sealed parts that are not there
 	erased   map[string][]Span // sealed parts that may be gone, by system; "" = of any system
 	retained []Span            // leaves that may be gone
 	shredded map[string]bool   // keys that an entry says are destroyed
 }
 
-type unsealed struct {
-	n           uint64
-	key, system string
-}
+// sealer is what an explanation of a missing sealed part can name.
+type sealer struct{ key, system string }
 
 // Check verifies a log: every leaf is canonical and hashes to what is stored, tiles and every checkpoint follow from the
 // leaves, sealed parts are unchanged, what is missing is explained by an entry, every call has one end, and no call
 // opened under rules older than the newest change before it. It stops at the first entry that is wrong.
 func Check(ctx context.Context, l Log) *Report {
 	r := &Report{OK: true, Size: l.Size, Origin: l.Origin, Reduced: l.Reduced}
-	c := &checker{log: l, report: r, read: leafReader{names: map[string]string{}}, sum: sha256.New(), open: map[uint64]bool{}, ended: map[uint64]bool{}, shredded: map[string]bool{}, erased: map[string][]Span{}}
+	c := &checker{log: l, report: r, read: leafReader{names: map[string]string{}}, sum: sha256.New(), open: map[uint64]bool{}, ended: map[uint64]bool{}, shredded: map[string]bool{}, erased: map[string][]Span{}, unsealed: map[sealer][]Span{}}
 	v, err := note.NewVerifier(l.Key)
 	if err != nil {
 		r.badFile("the log key cannot be read: %v", err)
@@ -251,7 +249,8 @@ func (c *checker) leaf(e Entry, l *Leaf) error {
 		}
 	case e.Omitted:
 	case e.Sealed == nil && e.Salt == nil:
-		c.unsealed = append(c.unsealed, unsealed{e.N, l.Key, l.System})
+		s := sealer{l.Key, l.System}
+		c.unsealed[s] = addSpan(c.unsealed[s], e.N)
 	case !bytes.Equal(c.sealedHash(e.Salt, e.Sealed), l.HSealed):
 		return fmt.Errorf("the sealed part was changed: its hash is not the one in the leaf")
 	default:
@@ -472,12 +471,19 @@ func (c *checker) unexplained() {
 	for system, spans := range c.erased {
 		c.erased[system] = mergeSpans(spans)
 	}
-	for _, u := range c.unsealed {
-		if !c.shredded[u.key] && !inSpans(c.erased[u.system], u.n) && !inSpans(c.erased[""], u.n) && !inSpans(retained, u.n) {
-			r.bad(u.n, "the sealed part is gone and no entry says why")
-			return
+	for s, spans := range c.unsealed {
+		for _, u := range spans {
+			r.Erased += u.To - u.From
+			if c.shredded[s.key] {
+				continue
+			}
+			for n := u.From; n < u.To; n++ {
+				if !inSpans(c.erased[s.system], n) && !inSpans(c.erased[""], n) && !inSpans(retained, n) {
+					r.bad(n, "the sealed part is gone and no entry says why") // the smallest one is kept
+					break
+				}
+			}
 		}
-		r.Erased++
 	}
 }
 

@@ -93,15 +93,9 @@ type container struct {
 	sizes map[string]uint64
 	crc   map[string]uint32 // of a zip
 	at    map[string]int64  // of a zip: where the content begins
-	zip   *os.File
+	zip   io.ReaderAt       // or
 	dir   *os.Root
-}
-
-func (c *container) Close() error {
-	if c.zip != nil {
-		return c.zip.Close()
-	}
-	return c.dir.Close()
+	io.Closer
 }
 
 // open returns a reader of exactly the bytes of a file.
@@ -149,7 +143,7 @@ func openContainer(name string) (*container, error) {
 		if err != nil {
 			return nil, err
 		}
-		c := &container{dir: root, sizes: map[string]uint64{}}
+		c := &container{dir: root, Closer: root, sizes: map[string]uint64{}}
 		if err := c.listFolder(); err != nil {
 			return nil, errors.Join(err, root.Close())
 		}
@@ -162,7 +156,7 @@ func openContainer(name string) (*container, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &container{zip: f, sizes: map[string]uint64{}, crc: map[string]uint32{}, at: map[string]int64{}}
+	c := &container{zip: f, Closer: f, sizes: map[string]uint64{}, crc: map[string]uint32{}, at: map[string]int64{}}
 	files, err := readZip(f, info.Size())
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
@@ -301,8 +295,8 @@ func (c *container) listFolder() error {
 			}
 			if err != nil {
 				f.Close()
-				if _, ok := err.(badContainer); ok {
-					return err
+				if bad, ok := errors.AsType[badContainer](err); ok {
+					return bad
 				}
 				return badContainer(fmt.Sprintf("the folder %s cannot be read", dir))
 			}

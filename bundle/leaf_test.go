@@ -19,8 +19,10 @@ var update = flag.Bool("update", false, "write the golden files anew")
 
 // goldenLeaves is one leaf of every type, and edge values.
 func goldenLeaves() []Leaf {
-	types := []Type{CallOpen, CallAttempt, CallClose, CallAbort, CallRefuse, StopOn, StopOff, ChangeRegister, ChangeAccess, ChangeRole, Access, Erase, Retain,
-		Export, LogStart, LogFork, LogRestart}
+	types := []Type{
+		CallOpen, CallAttempt, CallClose, CallAbort, CallRefuse, StopOn, StopOff, ChangeRegister, ChangeAccess, ChangeRole, Access, Erase, Retain,
+		Export, LogStart, LogFork, LogRestart,
+	}
 	var list []Leaf
 	for i, typ := range types {
 		l := Leaf{Version: 1, Type: typ, Event: [16]byte(fill32("golden", i)), Epoch: uint64(i), Time: 1767225600 + uint64(i), Instance: "node-a"}

@@ -76,9 +76,11 @@ func newTestLog(tb testing.TB, n, sealed int) *testLog {
 			salt, part = nil, nil
 		case i%2 == 0:
 			ref := uint64(i - 1)
-			leaf = Leaf{Version: LeafVersion, Type: CallClose, Ref: &ref, Event: leaf.Event, Kind: "user", Time: leaf.Time, Instance: "node-a", System: leaf.System,
+			leaf = Leaf{
+				Version: LeafVersion, Type: CallClose, Ref: &ref, Event: leaf.Event, Kind: "user", Time: leaf.Time, Instance: "node-a", System: leaf.System,
 				Model: "standard", Provider: "demo", TokensIn: 100, TokensOut: 50, Class: "standard", Key: leaf.Key, CResponse: fill32("response", i),
-				Code: "complete", Coverage: []Ran{{Detector: "iban", Ran: 3}}}
+				Code: "complete", Coverage: []Ran{{Detector: "iban", Ran: 3}},
+			}
 		}
 		if salt != nil {
 			leaf.HSealed = SealedHash(salt, part)

@@ -784,7 +784,7 @@ class Verifier:
         self.epoch, self.least = 0, 0           # epoch 0: not known; least: the newest that was seen
         self.open, self.ended = set(), set()
         self.outside, self.gone, self.retained = Spans(), Spans(), Spans()
-        self.unsealed, self.erased, self.shredded = [], {}, set()
+        self.unsealed, self.erased, self.shredded = {}, {}, set()
         self.check_checkpoints()
         n = 0
         self.cut, self.doubt = False, False     # doubt: an entry is as it was written, but does not fit those before
@@ -869,7 +869,7 @@ class Verifier:
             if state != "-":
                 raise Bad("a sealed part that the leaf does not know")
         elif state == "-":
-            self.unsealed.append((n, f["key"], f["system"]))
+            self.unsealed.setdefault((f["key"], f["system"]), Spans()).add(n, n + 1)
         elif state == "S":
             if digest != f["h_sealed"]:
                 raise Bad("the sealed part was changed: its hash is not the one in the leaf")
@@ -996,12 +996,13 @@ class Verifier:
     def unexplained(self):
         """Whether an entry says why each missing leaf and sealed part is gone."""
         self.unexplained_leaf()
-        none = Spans()
-        for n, key, system in self.unsealed:
-            if not (key in self.shredded or n in self.retained or n in self.erased.get(system, none) or n in self.erased.get("", none)):
-                self.bad(n, "the sealed part is gone and no entry says why")
-                break
-        self.report["erased"] = len(self.unsealed) + sum(b - a for a, b in self.gone.raw)
+        for (key, system), spans in self.unsealed.items():
+            why = [self.retained] + [self.erased[s] for s in (system, "") if s in self.erased]
+            for a, b in spans.raw if key not in self.shredded else []:
+                lost = next((n for n in range(a, b) if not any(n in w for w in why)), None)
+                if lost is not None:
+                    self.bad(lost, "the sealed part is gone and no entry says why")     # the smallest one is kept
+        self.report["erased"] = sum(b - a for spans in [self.gone, *self.unsealed.values()] for a, b in spans.raw)
         return self.report["ok"]
 
     def unexplained_leaf(self):

@@ -165,7 +165,7 @@ func (x *exporter) begin(m *bundle.Manifest, o ExportOptions, vkey string) error
 	for n := m.From / bundle.TileWidth; n*bundle.TileWidth < m.To; n++ {
 		x.parts = append(x.parts, n)
 	}
-	if err := x.explain(m.To); err != nil {
+	if err := x.explain(); err != nil {
 		return err
 	}
 	whole := uint64(len(x.parts)) == (x.size+bundle.TileWidth-1)/bundle.TileWidth
@@ -226,7 +226,7 @@ func (x *exporter) firstAt(t time.Time) (uint64, error) {
 
 // explain adds the later entry bundles with the entries that say why content of the included ones is gone, so that a
 // bundle of a period explains itself.
-func (x *exporter) explain(to uint64) error {
+func (x *exporter) explain() error {
 	gone := &absent{keys: map[string]bool{}}
 	for _, n := range x.parts {
 		if err := x.absent(n, gone); err != nil {
