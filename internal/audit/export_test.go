@@ -29,8 +29,8 @@ func clockedSite(t *testing.T, kind db.Kind) (site, *time.Time) {
 
 // variedLog is a log of exactly that many entries with every kind of thing that a verifier looks at: calls with and
 // without an end, refusals, stops, erased calls, leaves and content past their term, checkpoints in between.
-func variedLog(t *testing.T, size uint64) *Log {
-	s, now := clockedSite(t, db.SQLite)
+func variedLog(t *testing.T, kind db.Kind, size uint64) *Log {
+	s, now := clockedSite(t, kind)
 	l := s.open(t, "a")
 	must := func(_ any, err error) {
 		t.Helper()
@@ -142,7 +142,7 @@ func python(t *testing.T, args ...string) (out string, code int) {
 }
 
 func TestExport(t *testing.T) {
-	l := variedLog(t, 300)
+	l := variedLog(t, db.SQLite, 300)
 	path, x := exportTo(t, l, ExportOptions{Version: "test", Actor: "shell:test"})
 	rep := mustVerifyBundle(t, path, bundle.Trust{Keys: []string{l.VerifierKey()}})
 	if rep.Size != 300 || rep.Entries != 288 || !rep.Trusted || rep.Reduced || rep.Erased == 0 || rep.Open == 0 || rep.Stops == 0 || rep.Checkpoints < 5 || rep.Covered != 300 {
