@@ -1,11 +1,3 @@
-// Package bundle is the public format of Leitplanke's log and the verification of an exported log without the product.
-//
-// A log is a list of leaves in a Merkle tree (RFC 6962, computed by golang.org/x/mod/sumdb/tlog) whose size and root are
-// signed as a checkpoint (C2SP tlog-checkpoint, signed-note). A leaf holds no personal content: it holds salted
-// commitments to it, and the hash of a sealed part that lies beside the leaf and can be erased while every proof still
-// verifies. An evidence bundle is a zip file or a folder in the layout of C2SP tlog-tiles with a manifest beside it.
-//
-// The package needs the standard library and golang.org/x/mod only.
 package bundle
 
 import (

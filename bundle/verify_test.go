@@ -377,3 +377,32 @@ func TestResignedFlips(t *testing.T) {
 		}
 	}
 }
+
+// TestOldBundle verifies a bundle as the first release wrote it: the proof has to outlive the product that made it.
+func TestOldBundle(t *testing.T) {
+	path := filepath.Join("testdata", "v1.zip")
+	if *update {
+		if err := os.WriteFile(path, newTestLog(t, 3, 16).zip(t, Manifest{}), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if r := agree(t, "a bundle of the first release", path, ""); !r.OK || r.Size != 3 || r.Sealed != 2 || r.Root != "V8OTQGvWVymyGiQTvV6ac2qXNPERWNaCrKEAURtt3RQ=" {
+		t.Errorf("%+v, %+v", r, r.FirstBad)
+	}
+}
+
+// TestPythonVersion: the verifier needs nothing that Python 3.8 does not have, and nothing but the standard library.
+func TestPythonVersion(t *testing.T) {
+	exe, err := exec.LookPath("python3")
+	if err != nil {
+		t.Skip("no python3 on this machine")
+	}
+	const program = `import ast, sys
+tree = ast.parse(open("verify.py", encoding="utf-8").read(), feature_version=(3, 8))
+names = {a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names} | {n.module for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
+print(",".join(sorted(names)))`
+	out, err := exec.CommandContext(t.Context(), exe, "-c", program).CombinedOutput()
+	if want := "base64,bisect,hashlib,json,os,re,stat,struct,sys,zlib"; err != nil || strings.TrimSpace(string(out)) != want {
+		t.Errorf("it imports %s, %v", out, err)
+	}
+}
