@@ -49,8 +49,12 @@ func LeafHashes(l *bundle.Leaf) []Hash {
 		name  string
 		value []byte
 	}{
-		{"c_request", l.CRequest}, {"c_outbound", l.COutbound}, {"c_response", l.CResponse}, {"c_meta", l.CMeta},
-		{"c_row", l.CRow}, {"h_sealed", l.HSealed},
+		{"c_request", l.CRequest},
+		{"c_outbound", l.COutbound},
+		{"c_response", l.CResponse},
+		{"c_meta", l.CMeta},
+		{"c_row", l.CRow},
+		{"h_sealed", l.HSealed},
 	} {
 		if len(h.value) > 0 {
 			out = append(out, Hash{Name: h.name, Hex: hex.EncodeToString(h.value)})

@@ -169,8 +169,15 @@ func (f Filter) Any() bool {
 func (f Filter) Address() string {
 	q := url.Values{}
 	for _, p := range [][2]string{
-		{paramQuery, f.Query}, {paramFrom, f.From}, {paramTo, f.To}, {paramSystem, f.System}, {paramVerdict, f.Verdict},
-		{paramFinding, f.Finding}, {paramEvent, f.Event}, {paramBefore, f.Before}, {paramAfter, f.After},
+		{paramQuery, f.Query},
+		{paramFrom, f.From},
+		{paramTo, f.To},
+		{paramSystem, f.System},
+		{paramVerdict, f.Verdict},
+		{paramFinding, f.Finding},
+		{paramEvent, f.Event},
+		{paramBefore, f.Before},
+		{paramAfter, f.After},
 	} {
 		if p[1] != "" {
 			q.Set(p[0], p[1])

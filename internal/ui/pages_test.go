@@ -290,3 +290,37 @@ func TestGoneLeaf(t *testing.T) {
 	a := s.ask("POST", VerifyPath(id), s.session(auth.CaseWorker), url.Values{})
 	wants(t, "gone", a.body, "Die Aufbewahrungsfrist ist abgelaufen", EntryPath(r.ID()), "alles stimmt")
 }
+
+// TestOlderLog reads and checks an entry of the log before a fork.
+func TestOlderLog(t *testing.T) {
+	s := newSite(t)
+	id := s.call(login(auth.CaseWorker), letter, "")
+	s.index()
+	if err := s.log.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	forked, err := audit.Fork(t.Context(), s.audit, "Test", "shell:test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.log, s.config.Log = forked, forked
+	s.users = auth.NewStore(s.db, s.log)
+	s.config.Users = s.users
+	s.mount()
+	s.index()
+	clerk := s.session(auth.CaseWorker)
+	wants(t, "older log", words(s.ask("POST", VerifyPath(id), clerk, url.Values{}).body), "alles stimmt", "Unterschrift gültig", "Festlegungen passen zum Inhalt", "⟦pers:Katharina Brenner⟧")
+	if page := s.ask("GET", EntryPath(id), s.session(auth.Guest), nil); page.StatusCode != 200 || strings.Contains(page.body, "Katharina") {
+		t.Errorf("as guest: %s", page)
+	}
+	wants(t, "list", words(s.ask("GET", PathEvidence, clerk, nil).body), "Protokoll nach Bruch fortgesetzt")
+	if a := s.ask("GET", PathEvidence+"?q="+id, clerk, nil); a.Header.Get("Location") != EntryPath(id) {
+		t.Errorf("found by its id: %s", a)
+	}
+	if a := s.ask("GET", EntryPath("2-0"), clerk, nil); a.StatusCode != 200 {
+		t.Errorf("the new log: %s", a)
+	}
+	if err := forked.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}

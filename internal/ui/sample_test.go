@@ -102,9 +102,15 @@ func sampleCall(f web.Frame) *CallPage {
 		},
 		Content: sampleContent(),
 		Coverage: Coverage{Items: []CoverageItem{
-			{"messages.0", "iban", "ran", ""}, {"messages.1", "iban", "ran", ""}, {"response", "iban", "ran", ""},
-			{"messages.0", "secret", "ran", ""}, {"messages.1", "secret", "ran", ""}, {"response", "secret", "failed", "panic runtime.boundsError"},
-			{"messages.0", "person_rules", "skipped", ""}, {"messages.1", "person_rules", "ran", ""}, {"response", "person_rules", "not_inspected", "kind"},
+			{"messages.0", "iban", "ran", ""},
+			{"messages.1", "iban", "ran", ""},
+			{"response", "iban", "ran", ""},
+			{"messages.0", "secret", "ran", ""},
+			{"messages.1", "secret", "ran", ""},
+			{"response", "secret", "failed", "panic runtime.boundsError"},
+			{"messages.0", "person_rules", "skipped", ""},
+			{"messages.1", "person_rules", "ran", ""},
+			{"response", "person_rules", "not_inspected", "kind"},
 		}},
 		Proof: sampleProof(),
 		Facts: CallFacts{

@@ -37,6 +37,7 @@ type site struct {
 	t       testing.TB
 	db      *db.DB
 	log     *audit.Log
+	audit   audit.Config // what the log was opened with
 	users   *auth.Store
 	release *release.Holder
 	demo    *provider.Demo
@@ -101,14 +102,19 @@ func newSiteOn(t testing.TB, kind db.Kind) *site {
 		t.Fatal(err)
 	}
 	program := slog.New(slog.NewTextHandler(s.program, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	s.log, err = audit.Open(ctx, audit.Config{
+	s.audit = audit.Config{
 		DB: s.db, Keys: keys, Key: ed25519.NewKeyFromSeed([]byte("a seed for tests of 32 bytes len")), Name: "leitplanke.test", Mark: filepath.Join(dir, "mark"),
 		Instance: "n-1", Log: program, Fatal: func(err error) { t.Error("fatal:", err) },
-	})
-	if err != nil {
+	}
+	if s.log, err = audit.Open(ctx, s.audit); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { s.log.Close(context.WithoutCancel(ctx)) })
+	opened := s.log
+	t.Cleanup(func() {
+		if s.log == opened { // the test has not closed it
+			opened.Close(context.WithoutCancel(ctx))
+		}
+	})
 	s.users = auth.NewStore(s.db, s.log)
 	for _, role := range auth.Roles() {
 		if s.links[role], err = s.users.Add(ctx, auth.Shell("test"), auth.User{Login: login(role), Name: personName(role), Roles: []auth.Role{role}, Ends: time.Now().Add(24 * time.Hour)}); err != nil {
@@ -238,7 +244,8 @@ func (s *site) judge(person, text, caseID string) (bundle.Leaf, []audit.Content,
 	leaf := bundle.Leaf{Kind: "user", System: "KI-2026-001", Class: "standard", Policy: "builtin/1", Model: "demo", Provider: "demo", Verdict: "allow"}
 	counts, ran := map[string]uint64{}, map[string]uint64{}
 	d := record.Detail{At: time.Now().UnixMicro(), Findings: report.Findings, Tokens: tokens, Steps: []record.Step{
-		{Name: "admit", Took: 10}, {Name: "decode", Took: 20}, {Name: "route", Took: 5}, {Name: "inspect", Took: 700}, {Name: "decide", Took: 4}, {Name: "enforce", Took: 30}}}
+		{Name: "admit", Took: 10}, {Name: "decode", Took: 20}, {Name: "route", Took: 5}, {Name: "inspect", Took: 700}, {Name: "decide", Took: 4}, {Name: "enforce", Took: 30},
+	}}
 	for _, list := range report.Findings {
 		for _, f := range list {
 			counts[f.Type]++
@@ -267,7 +274,8 @@ func (s *site) judge(person, text, caseID string) (bundle.Leaf, []audit.Content,
 		meta.Activity = "auslesen"
 	}
 	return leaf, []audit.Content{
-		{Name: bundle.FieldRequest, Value: body, Commit: true}, {Name: bundle.FieldMeta, Value: record.Bytes(meta), Commit: true},
+		{Name: bundle.FieldRequest, Value: body, Commit: true},
+		{Name: bundle.FieldMeta, Value: record.Bytes(meta), Commit: true},
 		{Name: record.FieldDetail, Value: record.Bytes(d)},
 	}, outbound, tokens
 }

@@ -109,8 +109,10 @@ func soakQueries() []url.Values {
 			}
 		}
 	}
-	for _, q := range []string{"system=KI-2026-002&fund=IBAN", "von=2020-01-01&bis=2040-01-01", "von=2040-01-01", "bis=2020-01-01", "vor=1-1000000", "nach=1-1000000", "vor=1-1050",
-		"nach=1-1050&system=KI-2026-003", "vor=1-1000000&fund=SECRET&urteil=allow", "von=2020-01-01&bis=2040-01-01&fund=PERSON&urteil=allow"} {
+	for _, q := range []string{
+		"system=KI-2026-002&fund=IBAN", "von=2020-01-01&bis=2040-01-01", "von=2040-01-01", "bis=2020-01-01", "vor=1-1000000", "nach=1-1000000", "vor=1-1050",
+		"nach=1-1050&system=KI-2026-003", "vor=1-1000000&fund=SECRET&urteil=allow", "von=2020-01-01&bis=2040-01-01&fund=PERSON&urteil=allow",
+	} {
 		v, err := url.ParseQuery(q)
 		if err != nil {
 			panic(err)

@@ -129,8 +129,12 @@ func TestSameOrigin(t *testing.T) {
 		method, site string
 		want         int
 	}{
-		{http.MethodPost, "cross-site", 403}, {http.MethodPost, "same-site", 403}, {http.MethodPost, "same-origin", 204},
-		{http.MethodPost, "none", 204}, {http.MethodGet, "cross-site", 204}, {http.MethodPost, "", 204},
+		{http.MethodPost, "cross-site", 403},
+		{http.MethodPost, "same-site", 403},
+		{http.MethodPost, "same-origin", 204},
+		{http.MethodPost, "none", 204},
+		{http.MethodGet, "cross-site", 204},
+		{http.MethodPost, "", 204},
 	} {
 		r := httptest.NewRequest(c.method, "/x", nil)
 		if c.site != "" {
