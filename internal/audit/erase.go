@@ -210,7 +210,7 @@ func (l *Log) retainLeaves(ctx context.Context, before time.Time) (int, error) {
 			if _, err := tx.ExecContext(ctx, `UPDATE audit_entries SET leaf = NULL, sealed = NULL, salt = NULL, key = '', opening = NULL WHERE log = $1 AND n = $2`, l.log, int64(n)); err != nil {
 				return err
 			}
-			if _, err := tx.ExecContext(ctx, `DELETE FROM audit_index_findings WHERE log = $1 AND n = $2`, l.log, int64(n)); err != nil {
+			if err := forgetFindings(ctx, tx, l.log, n); err != nil {
 				return err
 			}
 			leaf.Entries = appendSpan(leaf.Entries, n)
@@ -220,6 +220,25 @@ func (l *Log) retainLeaves(ctx context.Context, before time.Time) (int, error) {
 		return err
 	})
 	return count, err
+}
+
+// forgetFindings removes an entry from the index of findings. The row of the entry names the types: there is no index by
+// number alone, and a search for it would read every finding of the log.
+func forgetFindings(ctx context.Context, tx *db.Tx, log int, n uint64) error {
+	var types string
+	err := tx.QueryRowContext(ctx, `SELECT findings FROM audit_index WHERE log = $1 AND n = $2`, log, int64(n)).Scan(&types)
+	if errors.Is(err, sql.ErrNoRows) || err == nil && types == "" {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for t := range strings.SplitSeq(types, ",") {
+		if _, err := tx.ExecContext(ctx, `DELETE FROM audit_index_findings WHERE log = $1 AND finding = $2 AND n = $3`, log, t, int64(n)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // retainKeys destroys the keys of past months under which nothing is sealed any more.

@@ -99,8 +99,11 @@ func (l Locale) ZoneName(t time.Time) string {
 	return name
 }
 
-// Millis writes a duration in milliseconds, for columns in which one unit compares best: 1.784 ms, 0,3 ms.
+// Millis writes a duration in milliseconds, for columns in which one unit compares best: 1.784 ms, 0,3 ms, 0,04 ms.
 func (l Locale) Millis(d time.Duration) string {
+	if d > 0 && d < 100*time.Microsecond {
+		return l.Decimal(float64(d)/float64(time.Millisecond), 2) + nbsp + "ms"
+	}
 	if d > 0 && d < 10*time.Millisecond && d%time.Millisecond != 0 {
 		return l.Decimal(float64(d)/float64(time.Millisecond), 1) + nbsp + "ms"
 	}

@@ -37,6 +37,7 @@ func TestFormats(t *testing.T) {
 		{"exact en", en.ClockExact(summer), "14:00:05.007"},
 		{"millis", de.Millis(1784 * time.Millisecond), "1.784\u00a0ms"},
 		{"millis below ten", de.Millis(2100 * time.Microsecond), "2,1\u00a0ms"},
+		{"millis far below", de.Millis(35 * time.Microsecond), "0,04\u00a0ms"},
 		{"short ms", de.Short(3 * time.Millisecond), "3\u00a0ms"},
 		{"short s", de.Short(1840 * time.Millisecond), "1,8\u00a0s"},
 		{"whole seconds", en.Short(4 * time.Second), "4\u00a0s"},

@@ -66,6 +66,10 @@ var domainMessages = map[string]message{
 	"event.log.fork":        {"Protokoll nach Bruch fortgesetzt", "Log continued after a break"},
 	"event.log.restart":     {"Neustart nach Schreibfehler", "Restart after a write error"},
 
+	"object.user":   {"Konto", "Account"},
+	"object.access": {"Zugang", "Key"},
+	"object.all":    {"alles", "everything"},
+
 	"event.means.call.open":       {"Die Anfrage ist geprüft und festgehalten; erst danach verlässt sie das Haus.", "The request is checked and recorded; only then does it leave the house."},
 	"event.means.call.attempt":    {"Der erste Weg hat nicht geantwortet; dieser Eintrag war dauerhaft, bevor Daten an den nächsten gingen.", "The first route did not answer; this entry was durable before data went to the next."},
 	"event.means.call.close":      {"Die Antwort ist festgehalten; erst danach wurde sie vollständig herausgegeben.", "The answer is recorded; only then was it released in full."},

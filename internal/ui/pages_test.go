@@ -245,7 +245,7 @@ func TestList(t *testing.T) {
 	}
 	for query, want := range map[string]string{
 		"q=99999": "Keine Einträge zu dieser Suche", "q=abc": "Das ist keine Nummer", "von=gestern": "Diese Zeit lässt sich nicht lesen", "system=KI-2026-002": "change.register|Verzeichnis geändert",
-		"fund=SECRET": "maskiert", "urteil=block": "system_stopped", "art=change.role": "user", "von=2020-01-01&bis=2020-01-02": "Keine Einträge", "art=call.open&urteil=redact&fund=IBAN&system=KI-2026-001": "Briefassistent",
+		"fund=SECRET": "maskiert", "urteil=block": "system_stopped", "art=change.role": "Konto geändert Konto", "von=2020-01-01&bis=2020-01-02": "Keine Einträge", "art=call.open&urteil=redact&fund=IBAN&system=KI-2026-001": "Briefassistent",
 	} {
 		text := words(s.ask("GET", PathEvidence+"?"+query, session, nil).body)
 		_, want, _ = strings.Cut("|"+want, "|")

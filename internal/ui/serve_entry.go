@@ -259,7 +259,7 @@ func (u *UI) fillEntry(r *http.Request, p *EntryPage, who *auth.User, v *audit.V
 	p.At, p.Type = leafTime(v.Leaf), string(v.Leaf.Type)
 	p.Subject = systemName(u.systems(), v.Leaf.System)
 	if p.Subject == "" {
-		p.Subject = v.Leaf.Object
+		p.Subject = u.views.Locale(p.Prefs).Word("object.", v.Leaf.Object)
 	}
 	p.Facts = LeafFacts(v.Leaf)
 	if !v.Sealed {

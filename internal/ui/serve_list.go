@@ -134,7 +134,7 @@ func (u *UI) fillList(r *http.Request, p *ListPage, res *audit.Result, systems m
 				return err
 			}
 			if v.Leaf != nil {
-				row.Subject = v.Leaf.Object
+				row.Subject = u.views.Locale(p.Prefs).Word("object.", v.Leaf.Object)
 			}
 		}
 		p.Rows = append(p.Rows, row)
