@@ -126,6 +126,10 @@ func TestRetain(t *testing.T) {
 		if err != nil || sum.Content != 1 || sum.Leaves != 6 || sum.Keys != 1 {
 			t.Errorf("second pass %+v, %v", sum, err)
 		}
+		var findings int
+		if err := l.c.DB.Read().QueryRowContext(t.Context(), `SELECT COUNT(*) FROM audit_index_findings`).Scan(&findings); err != nil || findings != 2 {
+			t.Errorf("%d findings are indexed, the one leaf that is left has 2; %v", findings, err)
+		}
 		if rep := mustVerify(t, l); rep.Erased == 0 {
 			t.Errorf("report %+v", rep)
 		}
