@@ -57,8 +57,10 @@ func TestFormats(t *testing.T) {
 		{"list", de.List([]string{"a", "b", "c"}), "a, b und c"},
 		{"list of one", en.List([]string{"a"}), "a"},
 		{"as of", de.T("time.as_of", "age", 4*time.Second), "Stand vor 4\u00a0s"},
-		{"size argument", en.T("problem.body_too_large", "limit", Bytes(32<<20)),
-			"The request is larger than allowed (32\u00a0MiB). Send less text or split it into several calls."},
+		{
+			"size argument", en.T("problem.body_too_large", "limit", Bytes(32<<20)),
+			"The request is larger than allowed (32\u00a0MiB). Send less text or split it into several calls.",
+		},
 	}
 	for _, c := range cases {
 		if c.got != c.want {

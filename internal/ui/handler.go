@@ -32,7 +32,7 @@ type Config struct {
 
 	Now     func() time.Time
 	Program *slog.Logger
-	Health  func() LogHealth // the last full check of the log; nil: none is known
+	Health  func() LogHealth // the last full check of the log, with Newest as the newest entry that it read; nil: none is known
 
 	// Of the demo. Without DemoLinks there is no way in but a password.
 	DemoLinks map[auth.Role]string // secret token of each role's sign-in link
@@ -191,6 +191,7 @@ func (u *UI) health() LogHealth {
 	if u.c.Health != nil {
 		h = u.c.Health()
 	}
+	h.Checked = h.Newest
 	h.Entries = u.c.Log.Size()
 	h.Newest = max(h.Entries, 1) - 1
 	h.Refuses = u.c.Log.Refused() != ""

@@ -81,8 +81,9 @@ func target(rt Route, o object) string {
 // TestRoutesByRole walks every route as every role and as nobody, over entries of its own and of others, and compares
 // status and visible content with testdata/routes.golden. Whatever the file says, content is on a page of its owner only:
 // not in the HTML, not in a header, not in the program log.
-func TestRoutesByRole(t *testing.T) {
-	s := newSite(t)
+func TestRoutesByRole(t *testing.T) { eachSite(t, routesByRole) }
+
+func routesByRole(t *testing.T, s *site) {
 	list := objects(s)
 	var lines []string
 	seen := 0
@@ -386,8 +387,9 @@ func TestDemoSignIn(t *testing.T) {
 }
 
 // TestBadInput sends what nobody types: every answer is a page, none is our failure, and none repeats it unescaped.
-func TestBadInput(t *testing.T) {
-	s := newSite(t)
+func TestBadInput(t *testing.T) { eachSite(t, badInput) }
+
+func badInput(t *testing.T, s *site) {
 	s.call(login(auth.CaseWorker), "Hallo", "")
 	s.index()
 	session := s.session(auth.CaseWorker)

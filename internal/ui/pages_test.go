@@ -265,11 +265,11 @@ func TestHealthIsShown(t *testing.T) {
 	s := newSite(t)
 	session := s.session(auth.Auditor)
 	wants(t, "not checked", words(s.ask("GET", PathEvidence, session, nil).body), "Protokoll noch nicht geprüft", "Seit dem Start noch nicht vollständig geprüft")
-	s.config.Health = func() LogHealth { return LogHealth{Checked: 4, CheckedAt: time.Now(), CheckTook: time.Second} }
+	s.config.Health = func() LogHealth { return LogHealth{Newest: 4, CheckedAt: time.Now(), CheckTook: time.Second} }
 	s.mount()
 	wants(t, "checked", words(s.ask("GET", PathEvidence, session, nil).body), "Protokoll lückenlos", "Lückenlos bis Eintrag 4.")
 	bad := uint64(3)
-	s.config.Health = func() LogHealth { return LogHealth{Checked: 4, CheckedAt: time.Now(), FirstBad: &bad} }
+	s.config.Health = func() LogHealth { return LogHealth{Newest: 4, CheckedAt: time.Now(), FirstBad: &bad} }
 	s.mount()
 	wants(t, "bad", words(s.ask("GET", PathEvidence, session, nil).body), "Protokoll verändert", "Eintrag 3 stimmt nicht")
 }
