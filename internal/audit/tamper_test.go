@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -18,20 +19,27 @@ import (
 	"github.com/leitplanke/leitplanke/internal/db/dbtest"
 )
 
-// soakFlips names the environment variable that makes the flip tests try every byte ("all") instead of a sample.
+// soakFlips names the environment variable that makes the flip tests try every byte ("all") or a sample of that size,
+// with other random choices for each size.
 const soakFlips = "LEITPLANKE_SOAK_FLIPS"
 
 // flipSample is how many flips each test tries without it.
 const flipSample = 2000
 
-// sampled picks at most flipSample of n cases, all of them for soak.
-func sampled(n int) []int {
-	rng := rand.New(rand.NewPCG(1, 2))
-	all := rng.Perm(n)
-	if os.Getenv(soakFlips) == "all" || n <= flipSample {
-		return all
+// sampled picks flipSample of n cases, or what soakFlips asks for.
+func sampled(t *testing.T, n int) []int {
+	size := flipSample
+	switch env := os.Getenv(soakFlips); env {
+	case "":
+	case "all":
+		size = n
+	default:
+		var err error
+		if size, err = strconv.Atoi(env); err != nil || size < 1 {
+			t.Fatalf("%s is %q, neither a number nor \"all\"", soakFlips, env)
+		}
 	}
-	return all[:flipSample]
+	return rand.New(rand.NewPCG(1, uint64(size))).Perm(n)[:min(n, size)]
 }
 
 // pythonFlips is a running Python verifier that answers one case after another.
@@ -91,7 +99,7 @@ func TestBundleFlips(t *testing.T) {
 		t.Fatal(err)
 	}
 	owner := owners(t, good)
-	cases := sampled(len(good))
+	cases := sampled(t, len(good))
 	rng := rand.New(rand.NewPCG(3, 4))
 	spoiled := filepath.Join(t.TempDir(), "spoiled.zip")
 	if err := os.WriteFile(spoiled, good, 0o600); err != nil {
@@ -373,7 +381,7 @@ func testDatabaseFlips(t *testing.T, kind db.Kind) {
 		t.Fatalf("as it is: %s", rep.FirstBad.What)
 	}
 	flips := dbFlips(t, l)
-	refused, named, cases := 0, 0, sampled(len(flips))
+	refused, named, cases := 0, 0, sampled(t, len(flips))
 	if kind == db.Postgres && len(cases) > flipSample/4 {
 		cases = cases[:flipSample/4] // the same checks over slower queries
 	}
