@@ -362,6 +362,12 @@ func dbFlips(t *testing.T, l *Log) (flips []dbFlip) {
 			t.Fatalf("%s: %d rows, %v", tab.table, count, err)
 		}
 	}
+	for i := range flips {
+		// Entry 14 says why the leaves 1 to 12 are gone. Where its own leaf is removed, the first entry that lacks a reason is 1.
+		if f := &flips[i]; f.what == "audit_entries [1 14] leaf NULL" || f.what == "audit_entries [1 14] leaf emptied" {
+			f.entry = 1
+		}
+	}
 	return flips
 }
 
