@@ -110,6 +110,9 @@ func (s *Store) Add(ctx context.Context, by Actor, u User) (token string, err er
 func (s *Store) Reset(ctx context.Context, by Actor, login string) (token string, err error) {
 	err = s.db.Tx(ctx, func(tx *db.Tx) error {
 		u, _, err := userByLogin(ctx, tx, strings.ToLower(strings.TrimSpace(login)))
+		if errors.Is(err, errNoUser) {
+			return problem.NotFound("user_unknown", "login", login)
+		}
 		if err != nil {
 			return err
 		}
@@ -214,16 +217,16 @@ func (s *Store) SetPassword(ctx context.Context, token, password string) (sessio
 const (
 	freeTries = 5
 	maxPause  = 5 * time.Minute
-	maxTries  = 10_000 // logins and addresses that are remembered
+	forget    = time.Hour // after the last pause
+	maxTries  = 10_000    // logins and addresses that are remembered
 )
 
 // SignIn checks a password and begins a session. Answer and time are the same for an unknown account. After five wrong
 // tries an account, and an address, rests for a while that doubles.
 func (s *Store) SignIn(ctx context.Context, login, password, address string) (session string, u *User, err error) {
 	login = strings.ToLower(strings.TrimSpace(login))
-	now := s.db.Now()
-	if wait := s.pause(now, "login "+login, "address "+address); wait > 0 {
-		return "", nil, problem.TooMany(problem.SignInPaused, "seconds", int(wait/time.Second)+1)
+	if err := s.paused(login, address); err != nil {
+		return "", nil, err
 	}
 	var stored string
 	err = s.db.Snapshot(ctx, func(tx *db.Tx) error {
@@ -240,8 +243,15 @@ func (s *Store) SignIn(ctx context.Context, login, password, address string) (se
 	if err != nil {
 		return "", nil, err
 	}
+	rests := s.paused(login, address) // meanwhile: many tries at once are no way around the pause
+	now := s.db.Now()
 	if !ok || u == nil {
 		s.wrong(now, "login "+login, "address "+address)
+	}
+	switch {
+	case rests != nil:
+		return "", nil, rests
+	case !ok || u == nil:
 		return "", nil, problem.Unauthenticated(problem.SignInWrong)
 	}
 	if !u.Ends.IsZero() && !now.Before(u.Ends) {
@@ -250,7 +260,16 @@ func (s *Store) SignIn(ctx context.Context, login, password, address string) (se
 	s.mu.Lock()
 	delete(s.tries, "login "+login)
 	s.mu.Unlock()
-	session, err = s.Begin(ctx, u)
+	err = s.db.Tx(ctx, func(tx *db.Tx) error {
+		_, newest, err := userByLogin(ctx, tx, login)
+		if err == nil && newest != stored { // reset since it was read
+			err = problem.Unauthenticated(problem.SignInWrong)
+		}
+		if err == nil {
+			session, err = beginSession(ctx, tx, u)
+		}
+		return err
+	})
 	return session, u, err
 }
 
@@ -272,27 +291,38 @@ func beginSession(ctx context.Context, tx *db.Tx, u *User) (string, error) {
 	return token, err
 }
 
-func (s *Store) pause(now time.Time, keys ...string) (wait time.Duration) {
+// paused answers a problem while the account or the address rests.
+func (s *Store) paused(login, address string) error {
+	now := s.db.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, k := range keys {
-		wait = max(wait, s.tries[k].until.Sub(now))
+	if wait := max(s.tries["login "+login].until.Sub(now), s.tries["address "+address].until.Sub(now)); wait > 0 {
+		return problem.TooMany(problem.SignInPaused, "seconds", int(wait/time.Second)+1)
 	}
-	return wait
+	return nil
 }
 
 func (s *Store) wrong(now time.Time, keys ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.tries) >= maxTries { // forget those that rest no longer
+	if len(s.tries)+len(keys) > maxTries { // forget those that rest no longer, and if that is not enough any half
 		for k, t := range s.tries {
 			if now.After(t.until) {
 				delete(s.tries, k)
 			}
 		}
+		for k := range s.tries {
+			if len(s.tries) <= maxTries/2 {
+				break
+			}
+			delete(s.tries, k)
+		}
 	}
 	for _, k := range keys {
 		t := s.tries[k]
+		if now.Sub(t.until) > forget {
+			t.n = 0
+		}
 		t.n++
 		if t.n >= freeTries {
 			t.until = now.Add(min(time.Second<<min(t.n-freeTries, 20), maxPause))
