@@ -38,7 +38,8 @@ type Log struct {
 	Entries     iter.Seq2[Entry, error]                              // all of them, in order
 	Tile        func(level int, n uint64) ([]byte, error)            // stored full tile; nil where the reader stores none
 	Partial     func(level int, n uint64, width int) ([]byte, error) // stored partial tile above level 0; may be nil
-	Checkpoints []Signed                                             // by rising size
+	Checkpoints []Signed                                             // in any order
+	Trust       Trust                                                // what the reader knows from elsewhere
 	Also        func(e Entry, l *Leaf) error                         // further check of an entry that is sound so far; may be nil
 	Reduced     bool                                                 // the leaves are those of a part of the log only
 }
@@ -142,6 +143,13 @@ func Check(ctx context.Context, l Log) *Report {
 		return r
 	}
 	c.keys = note.VerifierList(v)
+	confirmed, trusted, err := l.Trust.confirm(l.Key, l.Origin)
+	if err != nil {
+		r.badFile("%v", err)
+	}
+	c.log.Checkpoints = slices.Concat(l.Checkpoints, trusted)
+	slices.SortStableFunc(c.log.Checkpoints, func(a, b Signed) int { return cmp.Compare(a.Size, b.Size) })
+	defer func() { r.Trusted = r.OK && (confirmed || len(trusted) > 0) }()
 	c.checkpoints()
 	for e, err := range l.Entries {
 		if ctx.Err() != nil {
@@ -199,7 +207,7 @@ func (c *checker) entry(e Entry) error {
 		}
 		c.report.Entries++
 	case e.Outside:
-		c.outside = addSpan(c.outside, e.N)
+		c.outside = AddSpan(c.outside, e.N)
 		c.epoch = 0
 	default:
 		if e.Sealed != nil || e.Salt != nil || e.Omitted {
@@ -208,7 +216,7 @@ func (c *checker) entry(e Entry) error {
 		if e.Row && (e.Key != "" || e.Opening != nil) {
 			return fmt.Errorf("the leaf is gone, but not what was stored beside it")
 		}
-		c.gone = addSpan(c.gone, e.N)
+		c.gone = AddSpan(c.gone, e.N)
 	}
 	c.peaks.Add(hash)
 	return c.tile(0, e.N, hash)
@@ -250,7 +258,7 @@ func (c *checker) leaf(e Entry, l *Leaf) error {
 	case e.Omitted:
 	case e.Sealed == nil && e.Salt == nil:
 		s := sealer{l.Key, l.System}
-		c.unsealed[s] = addSpan(c.unsealed[s], e.N)
+		c.unsealed[s] = AddSpan(c.unsealed[s], e.N)
 	case !bytes.Equal(c.sealedHash(e.Salt, e.Sealed), l.HSealed):
 		return fmt.Errorf("the sealed part was changed: its hash is not the one in the leaf")
 	default:
@@ -501,7 +509,8 @@ func (c *checker) unexplainedLeaf(retained []Span) {
 	}
 }
 
-func addSpan(spans []Span, n uint64) []Span {
+// AddSpan adds the number n to spans that rise.
+func AddSpan(spans []Span, n uint64) []Span {
 	if k := len(spans) - 1; k >= 0 && spans[k].To == n {
 		spans[k].To++
 		return spans

@@ -325,7 +325,9 @@ type tileReader struct {
 	hashes map[int64]Hash // that came from tiles
 }
 
-func tileHashes(l *testLog) *tileReader { return &tileReader{l, map[tlog.Tile][]byte{}, map[int64]Hash{}} }
+func tileHashes(l *testLog) *tileReader {
+	return &tileReader{l, map[tlog.Tile][]byte{}, map[int64]Hash{}}
+}
 
 func (r *tileReader) Height() int { return 8 }
 

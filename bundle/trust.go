@@ -54,6 +54,17 @@ func ParseTrust(b []byte) (Trust, error) {
 	return t, nil
 }
 
+// Of leaves out the checkpoints of other logs. What is left may say nothing of this log.
+func (t *Trust) Of(origin string) Trust {
+	of := Trust{Keys: t.Keys}
+	for _, c := range t.Checkpoints {
+		if strings.HasPrefix(c, origin+"\n") {
+			of.Checkpoints = append(of.Checkpoints, c)
+		}
+	}
+	return of
+}
+
 // confirm compares the log key with the trusted ones, and returns the trusted checkpoints of this log. What is of other
 // logs is passed over; a file that says nothing of this log does not confirm it, and that is an error.
 func (t *Trust) confirm(vkey, origin string) (confirmed bool, list []Signed, err error) {

@@ -98,21 +98,16 @@ func (v *reader) run(ctx context.Context, trust Trust) *Report {
 		r.badFile("%v", err)
 		return r
 	}
-	confirmed, trusted, err := trust.confirm(v.key.VKey, v.m.Origin)
-	if err != nil {
-		r.badFile("%v", err)
-	}
-	list, err := v.checkpoints(string(latest), trusted)
+	list, err := v.checkpoints(string(latest))
 	if err != nil {
 		r.badFile("%v", err)
 		return r
 	}
 	found := Check(ctx, Log{
 		Origin: v.m.Origin, Size: v.m.Size, Key: v.key.VKey, Entries: v.walk, Tile: v.fullTile, Partial: v.hashTile,
-		Checkpoints: list, Reduced: v.m.Reduced,
+		Checkpoints: list, Trust: trust, Reduced: v.m.Reduced,
 	})
 	found.Period, found.Settings = r.Period, r.Settings
-	found.Trusted = confirmed || found.OK && len(trusted) > 0
 	if !r.OK && (found.OK || found.FirstBad.Entry == nil) {
 		found.OK, found.FirstBad = false, r.FirstBad
 	}
@@ -279,8 +274,7 @@ func (v *reader) signature(manifest []byte, keys note.Verifiers) error {
 }
 
 // checkpoints lists all checkpoints by size; of one size the bundle's comes before a trusted one.
-func (v *reader) checkpoints(latest string, trusted []Signed) ([]Signed, error) {
-	slices.Sort(v.older)
+func (v *reader) checkpoints(latest string) ([]Signed, error) {
 	var list []Signed
 	for _, size := range v.older {
 		b, err := v.c.read(CheckpointPath(size), maxSmall, nil)
@@ -289,10 +283,7 @@ func (v *reader) checkpoints(latest string, trusted []Signed) ([]Signed, error) 
 		}
 		list = append(list, Signed{Size: size, Note: string(b)})
 	}
-	list = append(list, Signed{Size: v.m.Size, Note: latest})
-	list = append(list, trusted...)
-	slices.SortStableFunc(list, func(a, b Signed) int { return cmp.Compare(a.Size, b.Size) })
-	return list, nil
+	return append(list, Signed{Size: v.m.Size, Note: latest}), nil
 }
 
 // walk yields all entries of the log in order.

@@ -218,7 +218,7 @@ func Verify(ctx context.Context, file string, trust bundle.Trust) ([]*bundle.Rep
 		return nil, err
 	}
 	defer d.Close()
-	return audit.VerifyAll(ctx, d, c.Name, keys.log.Public().(ed25519.PublicKey), c.Mark)
+	return audit.VerifyAll(ctx, d, c.Name, keys.log.Public().(ed25519.PublicKey), c.Mark, trust)
 }
 
 func readOnly(c *config.Server) db.Config {

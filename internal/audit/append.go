@@ -218,7 +218,7 @@ func (l *Log) settle(ctx context.Context, batch []*pending) (written bool, err e
 				want[p.event] = p
 			}
 		}
-		from := int64(h.size) - 4*maxBatch
+		from := int64(h.Size) - 4*maxBatch
 		rows, err := tx.QueryContext(ctx, `SELECT n, leaf FROM audit_entries WHERE log = $1 AND n >= $2 ORDER BY n`, l.log, from)
 		if err != nil {
 			return err
@@ -236,13 +236,13 @@ func (l *Log) settle(ctx context.Context, batch []*pending) (written bool, err e
 				return err
 			}
 			if p := want[decoded.Event]; p != nil {
-				p.receipt = Receipt{Log: l.log, N: n, Epoch: h.epoch}
+				p.receipt = Receipt{Log: l.log, N: n, Epoch: h.Epoch}
 				found++
 			}
 		}
 		written = found == len(want)
-		l.size.Store(h.size)
-		l.epoch.Store(h.epoch)
+		l.size.Store(h.Size)
+		l.epoch.Store(h.Epoch)
 		return rows.Err()
 	})
 	return written, err
@@ -273,7 +273,7 @@ func (l *Log) commit(ctx context.Context, batch []*pending) error {
 			if err != nil {
 				return err
 			}
-			if e, err = h.edge(ctx, tx.Tx, l.log); err != nil {
+			if e, err = edgeOf(ctx, tx.Tx, l.log, h); err != nil {
 				return err
 			}
 			kept = current(batch, e.epoch)
@@ -436,7 +436,7 @@ func (l *Log) AppendTx(ctx context.Context, tx *db.Tx, rs ...Record) ([]Receipt,
 	if err != nil {
 		return nil, err
 	}
-	e, err := h.edge(ctx, tx.Tx, l.log)
+	e, err := edgeOf(ctx, tx.Tx, l.log, h)
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/leitplanke/leitplanke/bundle"
+	"github.com/leitplanke/leitplanke/internal/audit/stored"
 	"github.com/leitplanke/leitplanke/internal/db"
 )
 
@@ -146,7 +147,7 @@ func (l *Log) checkPlace(ctx context.Context, tx *db.Tx, log int, e *bundle.Entr
 		return ctx.Err()
 	}
 	c.Root = root
-	proof, err := tlog.ProveRecord(int64(size), int64(e.N), newTreeReader(ctx, tx.Tx, log, size))
+	proof, err := tlog.ProveRecord(int64(size), int64(e.N), stored.NewTree(ctx, tx.Tx, log, size))
 	if err == nil {
 		err = tlog.CheckRecord(proof, int64(size), root, int64(e.N), hash)
 	}
@@ -176,8 +177,8 @@ func (l *Log) newestTree(ctx context.Context, tx *db.Tx, log int, n uint64, c *E
 	} else if !errors.Is(err, sql.ErrNoRows) {
 		return 0, bundle.Hash{}, err
 	}
-	h, err := readHead(ctx, tx.Tx, log)
-	return h.size, h.root, err
+	h, err := stored.ReadHead(ctx, tx.Tx, log)
+	return h.Size, h.Root, err
 }
 
 func (l *Log) openCheckpoint(log int, signed string) (bundle.Checkpoint, error) {

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 
 	"github.com/leitplanke/leitplanke/bundle"
+	"github.com/leitplanke/leitplanke/internal/audit/stored"
 )
 
 const (
@@ -73,11 +74,11 @@ func (l *Log) Checkpoint(ctx context.Context) error {
 			return l.keepOther(ctx, signed, mark)
 		}
 	}
-	h, err := readHead(ctx, l.c.DB.Read(), l.log)
+	h, err := stored.ReadHead(ctx, l.c.DB.Read(), l.log)
 	if err != nil {
 		return err
 	}
-	if h.size == mark.Size && h.root == mark.Root {
+	if h.Size == mark.Size && h.Root == mark.Root {
 		l.signedAt.Store(l.c.DB.Now().UnixMicro())
 		return nil
 	}
@@ -87,21 +88,21 @@ func (l *Log) Checkpoint(ctx context.Context) error {
 // signHead extends the verified tree by the stored hashes up to the head row, and signs it if that gives the head's root.
 // Order: sign, mark, table. A crash after the mark leaves it ahead of the table; the next start copies it.
 func (l *Log) signHead(ctx context.Context, oldMark string) error {
-	h, err := readHead(ctx, l.c.DB.Read(), l.log)
+	h, err := stored.ReadHead(ctx, l.c.DB.Read(), l.log)
 	if err != nil {
 		return err
 	}
-	if err := l.extend(ctx, h.size); err != nil {
+	if err := l.extend(ctx, h.Size); err != nil {
 		return err
 	}
-	if l.verified.Root() != h.root {
-		l.refuse("the stored hashes do not give the root of the head row for %d entries", h.size)
+	if l.verified.Root() != h.Root {
+		l.refuse("the stored hashes do not give the root of the head row for %d entries", h.Size)
 		return errors.New(l.Refused())
 	}
 	if err := l.fail("sign.before"); err != nil {
 		return err
 	}
-	signed, err := bundle.Checkpoint{Origin: l.origin, Size: h.size, Root: h.root}.Sign(l.signer)
+	signed, err := bundle.Checkpoint{Origin: l.origin, Size: h.Size, Root: h.Root}.Sign(l.signer)
 	if err != nil {
 		return err
 	}
@@ -117,7 +118,7 @@ func (l *Log) signHead(ctx context.Context, oldMark string) error {
 	if err := l.fail("checkpoint.before"); err != nil {
 		return err
 	}
-	if err := l.storeCheckpoint(ctx, h.size, signed); err != nil {
+	if err := l.storeCheckpoint(ctx, h.Size, signed); err != nil {
 		return err
 	}
 	l.signedAt.Store(l.c.DB.Now().UnixMicro())
@@ -133,7 +134,7 @@ func (l *Log) extend(ctx context.Context, size uint64) error {
 	const step = 4096
 	for l.verified.Size < size {
 		to := min(l.verified.Size+step, size)
-		hs, err := leafHashes(ctx, l.c.DB.Read(), l.log, l.verified.Size, to)
+		hs, err := stored.LeafHashes(ctx, l.c.DB.Read(), l.log, l.verified.Size, to)
 		if err != nil {
 			return err
 		}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/leitplanke/leitplanke/bundle"
+	"github.com/leitplanke/leitplanke/internal/audit/stored"
 	"github.com/leitplanke/leitplanke/internal/db"
 )
 
@@ -37,7 +38,7 @@ func (l *Log) Erase(ctx context.Context, n uint64, ground, actor string) (*Erasu
 		if opening.Valid {
 			n = uint64(opening.Int64)
 		}
-		rows, err := scanEntries(ctx, tx.Tx, `SELECT n, opening, leaf_hash, leaf, key FROM audit_entries WHERE log = $1 AND (n = $2 OR opening = $2) ORDER BY n`, l.log, int64(n))
+		rows, err := stored.ScanEntries(ctx, tx.Tx, `SELECT n, opening, leaf_hash, leaf, key FROM audit_entries WHERE log = $1 AND (n = $2 OR opening = $2) ORDER BY n`, l.log, int64(n))
 		if err != nil {
 			return err
 		}
@@ -181,7 +182,7 @@ func (l *Log) retainContent(ctx context.Context, system string, before time.Time
 			if _, err := tx.ExecContext(ctx, `UPDATE audit_entries SET sealed = NULL, salt = NULL WHERE log = $1 AND n = $2`, l.log, int64(n)); err != nil {
 				return err
 			}
-			leaf.Entries = appendSpan(leaf.Entries, n)
+			leaf.Entries = bundle.AddSpan(leaf.Entries, n)
 		}
 		count = len(ns)
 		_, err = l.AppendTx(ctx, tx, Record{Leaf: leaf})
@@ -213,7 +214,7 @@ func (l *Log) retainLeaves(ctx context.Context, before time.Time) (int, error) {
 			if err := forgetFindings(ctx, tx, l.log, n); err != nil {
 				return err
 			}
-			leaf.Entries = appendSpan(leaf.Entries, n)
+			leaf.Entries = bundle.AddSpan(leaf.Entries, n)
 		}
 		count = len(ns)
 		_, err = l.AppendTx(ctx, tx, Record{Leaf: leaf})
@@ -336,15 +337,6 @@ func scanNumbers(rows *sql.Rows) ([]uint64, error) {
 		ns = append(ns, n)
 	}
 	return ns, rows.Err()
-}
-
-// appendSpan adds n to spans that rise.
-func appendSpan(spans []bundle.Span, n uint64) []bundle.Span {
-	if k := len(spans) - 1; k >= 0 && spans[k].To == n {
-		spans[k].To++
-		return spans
-	}
-	return append(spans, bundle.Span{From: n, To: n + 1})
 }
 
 const retainEvery = time.Hour

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/leitplanke/leitplanke/bundle"
+	"github.com/leitplanke/leitplanke/internal/audit/stored"
 	"github.com/leitplanke/leitplanke/internal/db"
 )
 
@@ -170,9 +171,9 @@ func (l *Log) Search(ctx context.Context, q Query) (*Result, error) {
 		if err != nil {
 			return err
 		}
-		h, err := readHead(ctx, tx.Tx, l.log)
+		h, err := stored.ReadHead(ctx, tx.Tx, l.log)
 		if err == nil {
-			res.Lag = h.size - min(cursor, h.size)
+			res.Lag = h.Size - min(cursor, h.Size)
 		}
 		lo, hi, err := l.span(ctx, tx, q)
 		if err != nil || lo >= hi {

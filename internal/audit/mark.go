@@ -2,44 +2,21 @@ package audit
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 
 	"golang.org/x/mod/sumdb/note"
 
 	"github.com/leitplanke/leitplanke/bundle"
+	"github.com/leitplanke/leitplanke/internal/audit/stored"
 	"github.com/leitplanke/leitplanke/internal/db"
 )
 
 // The mark is a file with the last signed checkpoint. It stands outside the database, so that a database which was rolled
 // back, truncated or replaced is noticed before anything is signed on top of it.
 
-const maxMark = 4096 // bytes
-
 // errMarkMoved: another process signed in between.
 var errMarkMoved = errors.New("the mark is not the one that was read before: another process signs this log")
-
-// ReadMark returns the note in the mark file, empty where the file does not exist.
-func ReadMark(path string) (string, error) {
-	f, err := os.Open(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return "", nil
-	}
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	b := make([]byte, maxMark+1)
-	n, err := f.Read(b)
-	if n > maxMark {
-		return "", errors.New("the mark is too large")
-	}
-	if n == 0 {
-		return "", fmt.Errorf("the mark is empty: %w", err)
-	}
-	return string(b[:n]), nil
-}
 
 // swapMark replaces the mark if it still holds the old note. It is durable when swapMark returns: file and folder were
 // synced. A crash before the rename leaves the old mark, one after it the new mark.
@@ -49,7 +26,7 @@ func swapMark(path, old, next string) (err error) {
 		return err
 	}
 	defer unlock()
-	now, err := ReadMark(path)
+	now, err := stored.ReadMark(path)
 	if err != nil {
 		return err
 	}
@@ -88,7 +65,7 @@ func WriteFile(path string, data []byte) (err error) {
 
 // openMark reads and verifies the mark against the key of the log; a nil checkpoint means that there is no mark.
 func openMark(path, vkey string) (signed string, cp *bundle.Checkpoint, err error) {
-	signed, err = ReadMark(path)
+	signed, err = stored.ReadMark(path)
 	if err != nil || signed == "" {
 		return signed, nil, err
 	}

@@ -7,42 +7,13 @@ import (
 	"fmt"
 
 	"github.com/leitplanke/leitplanke/bundle"
+	"github.com/leitplanke/leitplanke/internal/audit/stored"
 	"github.com/leitplanke/leitplanke/internal/db"
 )
 
-// Entry is one stored entry without its sealed part. Leaf is nil when its term is over.
-type Entry struct {
-	N       uint64
-	Opening *uint64
-	Hash    []byte
-	Leaf    []byte
-	Key     string
-}
-
-func scanEntries(ctx context.Context, q querier, query string, args ...any) ([]Entry, error) {
-	rows, err := q.QueryContext(ctx, query, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var list []Entry
-	for rows.Next() {
-		var e Entry
-		if err := rows.Scan(&e.N, &e.Opening, &e.Hash, &e.Leaf, &e.Key); err != nil {
-			return nil, err
-		}
-		list = append(list, e)
-	}
-	return list, rows.Err()
-}
-
 // Since returns up to limit entries of a log from number n on: what a follower reads.
-func (l *Log) Since(ctx context.Context, log int, n uint64, limit int) ([]Entry, error) {
-	return since(ctx, l.c.DB.Read(), log, n, limit)
-}
-
-func since(ctx context.Context, q querier, log int, n uint64, limit int) ([]Entry, error) {
-	return scanEntries(ctx, q, `SELECT n, opening, leaf_hash, leaf, key FROM audit_entries WHERE log = $1 AND n >= $2 ORDER BY n LIMIT $3`, log, int64(n), limit)
+func (l *Log) Since(ctx context.Context, log int, n uint64, limit int) ([]stored.Entry, error) {
+	return stored.Since(ctx, l.c.DB.Read(), log, n, limit)
 }
 
 // View is one entry as a reader meets it: the leaf, and the entry that ends it or that it ends.
@@ -145,17 +116,17 @@ func moveCursor(ctx context.Context, tx *db.Tx, log int, n uint64) error {
 
 // RefreshEpoch reads the newest epoch from the head row.
 func (l *Log) RefreshEpoch(ctx context.Context) (uint64, error) {
-	h, err := readHead(ctx, l.c.DB.Read(), l.log)
+	h, err := stored.ReadHead(ctx, l.c.DB.Read(), l.log)
 	if err != nil {
 		return 0, err
 	}
-	l.epoch.Store(h.epoch)
-	l.size.Store(h.size)
-	return h.epoch, nil
+	l.epoch.Store(h.Epoch)
+	l.size.Store(h.Size)
+	return h.Epoch, nil
 }
 
 // EpochTx reads the newest epoch inside a transaction, so that it belongs to what the transaction reads beside it.
 func (l *Log) EpochTx(ctx context.Context, tx *db.Tx) (uint64, error) {
-	h, err := readHead(ctx, tx.Tx, l.log)
-	return h.epoch, err
+	h, err := stored.ReadHead(ctx, tx.Tx, l.log)
+	return h.Epoch, err
 }

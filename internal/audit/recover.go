@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/leitplanke/leitplanke/bundle"
+	"github.com/leitplanke/leitplanke/internal/audit/stored"
 	"github.com/leitplanke/leitplanke/internal/db"
 )
 
@@ -81,21 +82,21 @@ func (l *Log) alive(ctx context.Context) (map[string]bool, error) {
 }
 
 // openCalls lists the openings without an end. The search index knows the old ones; what it has not seen yet is read.
-func (l *Log) openCalls(ctx context.Context) ([]Entry, error) {
-	var open []Entry
+func (l *Log) openCalls(ctx context.Context) ([]stored.Entry, error) {
+	var open []stored.Entry
 	err := l.c.DB.Snapshot(ctx, func(tx *db.Tx) error {
 		cursor, err := readCursor(ctx, tx, l.log)
 		if err != nil {
 			return err
 		}
-		open, err = scanEntries(ctx, tx.Tx, `SELECT e.n, e.opening, e.leaf_hash, e.leaf, e.key FROM audit_index i
+		open, err = stored.ScanEntries(ctx, tx.Tx, `SELECT e.n, e.opening, e.leaf_hash, e.leaf, e.key FROM audit_index i
 			JOIN audit_entries e ON e.log = i.log AND e.n = i.n
 			WHERE i.log = $1 AND i.closing IS NULL AND i.type = 'call.open'
 			AND NOT EXISTS (SELECT 1 FROM audit_entries c WHERE c.log = i.log AND c.opening = i.n) ORDER BY i.n`, l.log)
 		if err != nil {
 			return err
 		}
-		tail, err := scanEntries(ctx, tx.Tx, `SELECT n, opening, leaf_hash, leaf, key FROM audit_entries e
+		tail, err := stored.ScanEntries(ctx, tx.Tx, `SELECT n, opening, leaf_hash, leaf, key FROM audit_entries e
 			WHERE log = $1 AND n >= $2 AND opening IS NULL
 			AND NOT EXISTS (SELECT 1 FROM audit_entries c WHERE c.log = e.log AND c.opening = e.n) ORDER BY n`, l.log, int64(cursor))
 		if err != nil {

@@ -8,13 +8,14 @@ import (
 	"os"
 
 	"github.com/leitplanke/leitplanke/bundle"
+	"github.com/leitplanke/leitplanke/internal/audit/stored"
 	"github.com/leitplanke/leitplanke/internal/db"
 )
 
 // start checks the log against its mark (audit.md section 6). What does not agree makes the log refuse to write; only
 // errors of reading are returned.
 func (l *Log) start(ctx context.Context) error {
-	h, err := readHead(ctx, l.c.DB.Read(), l.log)
+	h, err := stored.ReadHead(ctx, l.c.DB.Read(), l.log)
 	if errors.Is(err, sql.ErrNoRows) {
 		return l.create(ctx)
 	}
@@ -22,8 +23,8 @@ func (l *Log) start(ctx context.Context) error {
 		l.refuse("the head row cannot be read: %v", err)
 		return nil
 	}
-	l.size.Store(h.size)
-	l.epoch.Store(h.epoch)
+	l.size.Store(h.Size)
+	l.epoch.Store(h.Epoch)
 	signed, mark, err := openMark(l.c.Mark, l.vkey)
 	if unsigned, err := l.neverSigned(ctx, h, signed); err != nil || unsigned {
 		return errors.Join(err, l.signHead(ctx, ""))
@@ -36,7 +37,7 @@ func (l *Log) start(ctx context.Context) error {
 		l.refuse("%v", err)
 		return nil
 	}
-	l.verified = bundle.Peaks{Size: h.size, Hashes: append([]bundle.Hash(nil), h.peaks.Hashes...)}
+	l.verified = bundle.Peaks{Size: h.Size, Hashes: append([]bundle.Hash(nil), h.Peaks.Hashes...)}
 	// A crash between mark and checkpoint table left the mark ahead.
 	if err := l.storeCheckpoint(ctx, mark.Size, signed); err != nil {
 		return err
@@ -45,14 +46,14 @@ func (l *Log) start(ctx context.Context) error {
 		return l.restarted(ctx)
 	}
 	return l.c.DB.Tx(ctx, func(tx *db.Tx) error {
-		_, err := l.AppendTx(ctx, tx, Record{Leaf: bundle.Leaf{Type: bundle.LogStart, Epoch: h.epoch}})
+		_, err := l.AppendTx(ctx, tx, Record{Leaf: bundle.Leaf{Type: bundle.LogStart, Epoch: h.Epoch}})
 		return err
 	})
 }
 
 // create begins the first log of an installation. A mark beside a database without a log means that the log was lost.
 func (l *Log) create(ctx context.Context) error {
-	if signed, err := ReadMark(l.c.Mark); err != nil || signed != "" {
+	if signed, err := stored.ReadMark(l.c.Mark); err != nil || signed != "" {
 		l.refuse("the database holds no log, but there is a mark of one")
 		return nil
 	}
@@ -60,8 +61,8 @@ func (l *Log) create(ctx context.Context) error {
 }
 
 // neverSigned reports whether the process died between the first entry of a new log and its first signature.
-func (l *Log) neverSigned(ctx context.Context, h head, signed string) (bool, error) {
-	if signed != "" || h.size != 1 {
+func (l *Log) neverSigned(ctx context.Context, h stored.Head, signed string) (bool, error) {
+	if signed != "" || h.Size != 1 {
 		return false, nil
 	}
 	var n int
@@ -94,17 +95,17 @@ func (l *Log) begin(ctx context.Context, epoch uint64, first bundle.Leaf, conten
 }
 
 // disagrees says what is wrong between head row and mark, empty where nothing is.
-func (l *Log) disagrees(h head, signed string, mark *bundle.Checkpoint, err error) string {
+func (l *Log) disagrees(h stored.Head, signed string, mark *bundle.Checkpoint, err error) string {
 	switch {
 	case err != nil:
 		return fmt.Sprintf("the mark cannot be used: %v", err)
 	case signed == "":
-		return fmt.Sprintf("the mark %s is missing, but the log has %d entries", l.c.Mark, h.size)
-	case h.origin != l.origin || mark.Origin != l.origin:
-		return fmt.Sprintf("the mark is of the log %q, the database holds %q, the configuration says %q", mark.Origin, h.origin, l.origin)
-	case mark.Size > h.size:
-		return fmt.Sprintf("the mark was signed for %d entries, the database has %d: it is an older copy, or entries were deleted", mark.Size, h.size)
-	case h.root != h.peaks.Root():
+		return fmt.Sprintf("the mark %s is missing, but the log has %d entries", l.c.Mark, h.Size)
+	case h.Origin != l.origin || mark.Origin != l.origin:
+		return fmt.Sprintf("the mark is of the log %q, the database holds %q, the configuration says %q", mark.Origin, h.Origin, l.origin)
+	case mark.Size > h.Size:
+		return fmt.Sprintf("the mark was signed for %d entries, the database has %d: it is an older copy, or entries were deleted", mark.Size, h.Size)
+	case h.Root != h.Peaks.Root():
 		return "the head row does not agree with itself"
 	}
 	return ""
@@ -112,10 +113,10 @@ func (l *Log) disagrees(h head, signed string, mark *bundle.Checkpoint, err erro
 
 // checkTail derives the tree anew from the last full tile below the mark to the head: leaves give the stored hashes, the
 // hashes give the mark's root at its size and the head's root at the end.
-func (l *Log) checkTail(ctx context.Context, h head, mark *bundle.Checkpoint) error {
+func (l *Log) checkTail(ctx context.Context, h stored.Head, mark *bundle.Checkpoint) error {
 	return l.c.DB.Snapshot(ctx, func(tx *db.Tx) error {
 		from := mark.Size / bundle.TileWidth * bundle.TileWidth
-		peaks, err := newTreeReader(ctx, tx.Tx, l.log, h.size).peaksAt(from)
+		peaks, err := stored.NewTree(ctx, tx.Tx, l.log, h.Size).PeaksAt(from)
 		if err != nil {
 			return err
 		}
@@ -135,10 +136,10 @@ func (l *Log) checkTail(ctx context.Context, h head, mark *bundle.Checkpoint) er
 				if err := rows.Err(); err != nil {
 					return err
 				}
-				if !done || peaks.Size != h.size {
+				if !done || peaks.Size != h.Size {
 					return fmt.Errorf("entry %d is missing", peaks.Size)
 				}
-				if peaks.Root() != h.root {
+				if peaks.Root() != h.Root {
 					return fmt.Errorf("the entries after %d do not give the root of the head row", mark.Size)
 				}
 				return nil
@@ -149,7 +150,7 @@ func (l *Log) checkTail(ctx context.Context, h head, mark *bundle.Checkpoint) er
 				return err
 			}
 			switch {
-			case n >= h.size: // written by another node since the head row was read
+			case n >= h.Size: // written by another node since the head row was read
 				continue
 			case n != peaks.Size:
 				return fmt.Errorf("entry %d is missing", peaks.Size)
@@ -194,16 +195,16 @@ func Fork(ctx context.Context, c Config, reason, actor string) (*Log, error) {
 	if err != nil {
 		return nil, err
 	}
-	h, err := readHead(ctx, c.DB.Read(), l.log)
+	h, err := stored.ReadHead(ctx, c.DB.Read(), l.log)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		// A head row that cannot be read is one of the breaks that a fork is for.
-		h = head{}
-		if err := c.DB.Read().QueryRowContext(ctx, `SELECT COUNT(*) FROM audit_entries WHERE log = $1`, l.log).Scan(&h.size); err != nil {
+		h = stored.Head{}
+		if err := c.DB.Read().QueryRowContext(ctx, `SELECT COUNT(*) FROM audit_entries WHERE log = $1`, l.log).Scan(&h.Size); err != nil {
 			return nil, err
 		}
 	}
 	signed, mark, err := openMark(c.Mark, l.vkey)
-	first := bundle.Leaf{Type: bundle.LogFork, PriorLog: l.origin, FoundSize: h.size}
+	first := bundle.Leaf{Type: bundle.LogFork, PriorLog: l.origin, FoundSize: h.Size}
 	if err == nil && mark != nil {
 		first.PriorSize, first.PriorRoot = mark.Size, mark.Root[:]
 	} else if cp, ok := l.lastCheckpoint(ctx); ok {
@@ -213,7 +214,7 @@ func Fork(ctx context.Context, c Config, reason, actor string) (*Log, error) {
 		return nil, err
 	}
 	meta := metaJSON(map[string]string{"reason": reason, "actor": actor})
-	if err := l.begin(ctx, h.epoch+1, first, []Content{{Name: bundle.FieldMeta, Value: meta, Commit: true}}, signed); err != nil {
+	if err := l.begin(ctx, h.Epoch+1, first, []Content{{Name: bundle.FieldMeta, Value: meta, Commit: true}}, signed); err != nil {
 		return nil, err
 	}
 	l.done.Add(1)

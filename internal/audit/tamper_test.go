@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/leitplanke/leitplanke/bundle"
+	"github.com/leitplanke/leitplanke/internal/audit/stored"
 	"github.com/leitplanke/leitplanke/internal/db"
 	"github.com/leitplanke/leitplanke/internal/db/dbtest"
 )
@@ -239,7 +240,7 @@ func spoil(t *testing.T, l *Log, mark, query string, args ...any) (rep *bundle.R
 				return errRollback
 			}
 		}
-		rep = verifyTx(t.Context(), tx, l.log, l.vkey, mark)
+		rep = stored.VerifyTx(t.Context(), tx, l.log, l.vkey, mark, bundle.Trust{})
 		return errRollback
 	})
 	if !errors.Is(err, errRollback) {
@@ -379,7 +380,7 @@ func TestDatabaseFlips(t *testing.T) {
 
 func testDatabaseFlips(t *testing.T, kind db.Kind) {
 	l := variedLog(t, kind, 300)
-	mark, err := ReadMark(l.c.Mark)
+	mark, err := stored.ReadMark(l.c.Mark)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -431,7 +432,7 @@ func testDatabaseFlips(t *testing.T, kind db.Kind) {
 // TestSecondRoot signs two roots for one size: the second is not filed, and one that stands in the table is named.
 func TestSecondRoot(t *testing.T) {
 	l := variedLog(t, db.SQLite, 40)
-	mark, err := ReadMark(l.c.Mark)
+	mark, err := stored.ReadMark(l.c.Mark)
 	if err != nil {
 		t.Fatal(err)
 	}
