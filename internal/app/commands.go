@@ -236,6 +236,9 @@ func (a *App) Import(ctx context.Context, by auth.Actor, want *register.State, p
 		}
 		have.Normal()
 		want.Normal()
+		if err := want.Onto(have); err != nil {
+			return out, err
+		}
 		out.Changes = append(out.Changes, register.Diff(have, want, prune)...)
 		return out, nil
 	}

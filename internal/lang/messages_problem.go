@@ -109,6 +109,10 @@ var problemMessages = map[string]message{
 		"Den Zugang {access} gibt es schon. Wählen Sie eine andere Kennung oder sperren Sie den alten zuerst.",
 		"The key {access} exists already. Choose another id, or revoke the old one first.",
 	},
+	"problem.access_revoked": {
+		"Der Zugang {access} wurde gesperrt; sein Schlüssel kommt nicht zurück. Nehmen Sie ihn aus der Datei, oder löschen Sie seine Schlüsseldatei: dann entsteht ein neuer Schlüssel.",
+		"The key {access} was revoked and does not come back. Take it out of the file, or delete its key file: then a new key is made.",
+	},
 	"problem.access_unknown": {
 		"Einen Zugang {access} gibt es nicht. „leitplanke access list“ zeigt alle.",
 		"There is no key {access}. “leitplanke access list” shows all of them.",

@@ -78,6 +78,7 @@ const (
 const (
 	AccessExists   = "access_exists"    // args: access
 	AccessUnknown  = "access_unknown"   // args: access
+	AccessRevoked  = "access_revoked"   // args: access
 	SystemNotFound = "system_not_found" // args: system; for people who name a system, unlike SystemUnknown
 	StopScope      = "stop_scope"       // args: scope
 )

@@ -147,7 +147,7 @@ func HashKey(pepper []byte, key string) []byte {
 func ValidKey(s string) bool {
 	rest, ok := strings.CutPrefix(s, KeyPrefix)
 	b, err := base64.RawURLEncoding.Strict().DecodeString(rest)
-	return ok && err == nil && len(b) == 32
+	return ok && err == nil && len(b) == 32 && len(rest) == 43 // the decoder passes over line ends
 }
 
 // canonical is the text of a row that its commitment covers: JSON with fields in a fixed order.

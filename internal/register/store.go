@@ -2,6 +2,7 @@ package register
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"database/sql"
@@ -117,15 +118,25 @@ func Diff(have, want *State, prune bool) []Change {
 	list = append(list, diff(have.Models, want.Models, prune, "model", func(m Model) string { return m.ID })...)
 	list = append(list, diff(have.Systems, want.Systems, prune, "system", func(y System) string { return y.ID })...)
 	list = append(list, diff(live(have.Access), live(want.Access), prune, "access", func(a Access) string { return a.ID })...)
-	return list
+	// What others refer to comes first when it is put, and last when it is removed.
+	var put, removed []Change
+	for _, c := range list {
+		if c.What == "removed" {
+			removed = append(removed, c)
+		} else {
+			put = append(put, c)
+		}
+	}
+	slices.Reverse(removed)
+	return append(put, removed...)
 }
 
-// live leaves out revoked Zugänge and what only the database knows of the others.
+// live leaves out revoked Zugänge, and of the others what does not govern.
 func live(list []Access) []Access {
 	var out []Access
 	for _, a := range list {
 		if a.Revoked == 0 {
-			a.Created, a.Expires, a.Key = 0, 0, ""
+			a.Created, a.Key = 0, ""
 			out = append(out, a)
 		}
 	}
@@ -176,6 +187,23 @@ func (st *State) Normal() {
 	}
 }
 
+// Onto fills in what a file cannot say and the register knows: when a Zugang expires. A key that was revoked does not come
+// back because a file still names it.
+func (st *State) Onto(have *State) error {
+	for i := range st.Access {
+		a := &st.Access[i]
+		j := slices.IndexFunc(have.Access, func(b Access) bool { return b.ID == a.ID })
+		switch {
+		case j < 0:
+		case have.Access[j].Revoked == 0:
+			a.Expires = cmp.Or(a.Expires, have.Access[j].Expires)
+		case bytes.Equal(have.Access[j].Hash, a.Hash):
+			return problem.Conflict(problem.AccessRevoked, "access", a.ID).With(a.ID)
+		}
+	}
+	return nil
+}
+
 // Apply makes the register what want says, in one transaction with one entry for each change, and returns the changes.
 // Each Access in want that is new carries its key's Hash. Without prune nothing is removed.
 func (s *Store) Apply(ctx context.Context, by auth.Actor, want *State, prune bool) (changes []Change, err error) {
@@ -186,6 +214,9 @@ func (s *Store) Apply(ctx context.Context, by auth.Actor, want *State, prune boo
 			return err
 		}
 		have.Normal()
+		if err := want.Onto(have); err != nil {
+			return err
+		}
 		changes = Diff(have, want, prune)
 		if len(changes) == 0 {
 			return nil
@@ -205,11 +236,12 @@ func apply(ctx context.Context, tx *db.Tx, by auth.Actor, want *State, changes [
 		salt := make([]byte, audit.KeySize)
 		rand.Read(salt)
 		kind, id := splitObject(c.Object)
-		var revision int64 = 1
-		if c.What != "new" {
-			if revision, err = nextRevision(ctx, tx, kind, id); err != nil {
-				return nil, err
-			}
+		revision, err := nextRevision(ctx, tx, kind, id)
+		if c.What == "new" && errors.Is(err, sql.ErrNoRows) { // a revoked Zugang with a new key goes on counting
+			revision, err = 1, nil
+		}
+		if err != nil {
+			return nil, err
 		}
 		system := ""
 		if c.What == "removed" {
@@ -259,6 +291,11 @@ func remove(ctx context.Context, tx *db.Tx, kind, id string) error {
 	if kind == "access" {
 		_, err := tx.ExecContext(ctx, `UPDATE register_access SET revoked = $1, revision = revision + 1 WHERE id = $2`, tx.Now.UnixMicro(), id)
 		return err
+	}
+	if kind == "system" { // its Zugänge were revoked before; they live on in the log
+		if _, err := tx.ExecContext(ctx, `DELETE FROM register_access WHERE system = $1 AND revoked IS NOT NULL`, id); err != nil {
+			return err
+		}
 	}
 	q := map[string]string{
 		"provider": `DELETE FROM register_providers WHERE id = $1`,
@@ -311,7 +348,7 @@ func (s *Store) AddAccess(ctx context.Context, by auth.Actor, a Access, pepper [
 		if err != nil {
 			return err
 		}
-		if slices.ContainsFunc(have.Access, func(b Access) bool { return b.ID == a.ID }) {
+		if slices.ContainsFunc(have.Access, func(b Access) bool { return b.ID == a.ID && b.Revoked == 0 }) {
 			return problem.Invalid("access_exists", "access", a.ID)
 		}
 		if !slices.ContainsFunc(have.Systems, func(y System) bool { return y.ID == a.System }) {
@@ -366,6 +403,9 @@ func (s *Store) SetStop(ctx context.Context, by auth.Actor, scope, reason string
 		leaf := bundle.Leaf{Type: bundle.StopOn, Object: scope}
 		switch kind, id := splitObject(scope); kind {
 		case ScopeAll:
+			if scope != ScopeAll { // "all/x" would stop nothing
+				return problem.Invalid("stop_scope", "scope", scope)
+			}
 		case "system":
 			leaf.System = id
 			if !slices.ContainsFunc(have.Systems, func(y System) bool { return y.ID == id }) {
