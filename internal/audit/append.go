@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -295,6 +296,7 @@ func (l *Log) commit(ctx context.Context, batch []*pending) error {
 	if err := l.fail("append.commit.after"); err != nil {
 		return &db.CommitError{Err: err} // as when the connection breaks before the answer: settle finds out
 	}
+	l.feed(kept)
 	l.edge = e
 	l.size.Store(e.peaks.Size)
 	l.epoch.Store(e.epoch)
@@ -302,6 +304,36 @@ func (l *Log) commit(ctx context.Context, batch []*pending) error {
 		p.receipt.Epoch = e.epoch
 	}
 	return nil
+}
+
+// maxFresh bounds the hashes that are kept for the signer: some seconds of full load.
+const maxFresh = 1 << 18
+
+// feed keeps the hashes of entries that this goroutine has just committed, so that the signer need not read them back.
+func (l *Log) feed(add []*pending) {
+	if len(add) == 0 {
+		return
+	}
+	from := add[0].receipt.N
+	l.freshMu.Lock()
+	defer l.freshMu.Unlock()
+	if l.freshFrom+uint64(len(l.fresh)) != from || len(l.fresh) > maxFresh {
+		l.freshFrom, l.fresh = from, l.fresh[:0]
+	}
+	for _, p := range add {
+		l.fresh = append(l.fresh, p.hash)
+	}
+}
+
+// takeFresh returns the kept hashes from number n on, up to number to.
+func (l *Log) takeFresh(n, to uint64) []bundle.Hash {
+	l.freshMu.Lock()
+	defer l.freshMu.Unlock()
+	end := l.freshFrom + uint64(len(l.fresh))
+	if n < l.freshFrom || n >= end {
+		return nil
+	}
+	return slices.Clone(l.fresh[n-l.freshFrom : min(to, end)-l.freshFrom])
 }
 
 // current leaves out the openings that were judged under another epoch, and marks them.
@@ -379,7 +411,10 @@ func (l *Log) insert(ctx context.Context, tx *db.Tx, rows []*pending) error {
 // prepareStatements prepares what an append needs, before any transaction: on SQLite a statement cannot be prepared while
 // a transaction has the only writing connection.
 func (l *Log) prepareStatements(ctx context.Context) error {
-	queries := []string{updateHead, indexEnd, indexFound, indexRow}
+	queries := []string{updateHead, indexEnd, indexFound}
+	for rows := 1; rows <= indexRows; rows *= 2 {
+		queries = append(queries, indexSQL(rows))
+	}
 	for rows := 1; rows <= maxBatch; rows *= 2 {
 		queries = append(queries, insertSQL(rows))
 	}
@@ -400,13 +435,17 @@ const updateHead = `UPDATE audit_head SET size = $1, root = $2, peaks = $3 WHERE
 
 // insertSQL is the insert of that many entries.
 func insertSQL(rows int) string {
+	return `INSERT INTO audit_entries (log, n, opening, leaf_hash, leaf, key, salt, sealed) VALUES ` + placeholders(rows, 8)
+}
+
+// placeholders writes ($1,$2),($3,$4) for that many rows of that many columns.
+func placeholders(rows, columns int) string {
 	var b strings.Builder
-	b.WriteString(`INSERT INTO audit_entries (log, n, opening, leaf_hash, leaf, key, salt, sealed) VALUES `)
-	for i := range rows * 8 {
+	for i := range rows * columns {
 		switch {
 		case i == 0:
 			b.WriteString("($")
-		case i%8 == 0:
+		case i%columns == 0:
 			b.WriteString("),($")
 		default:
 			b.WriteString(",$")

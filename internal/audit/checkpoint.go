@@ -125,7 +125,8 @@ func (l *Log) signHead(ctx context.Context, oldMark string) error {
 	return l.fail("checkpoint.after")
 }
 
-// extend reads the hashes of the entries after the verified tree, up to size. A smaller tree makes the log refuse.
+// extend takes the hashes of the entries after the verified tree, up to size: those that this process committed as it
+// committed them, others from the database. A smaller tree makes the log refuse.
 func (l *Log) extend(ctx context.Context, size uint64) error {
 	if size < l.verified.Size {
 		l.refuse("the database has %d entries, %d were there before", size, l.verified.Size)
@@ -133,6 +134,12 @@ func (l *Log) extend(ctx context.Context, size uint64) error {
 	}
 	const step = 4096
 	for l.verified.Size < size {
+		if fresh := l.takeFresh(l.verified.Size, size); len(fresh) > 0 {
+			for _, h := range fresh {
+				l.verified.Add(h)
+			}
+			continue
+		}
 		to := min(l.verified.Size+step, size)
 		hs, err := stored.LeafHashes(ctx, l.c.DB.Read(), l.log, l.verified.Size, to)
 		if err != nil {

@@ -216,6 +216,12 @@ func (l *Log) retainLeaves(ctx context.Context, before time.Time) (int, error) {
 			}
 			leaf.Entries = bundle.AddSpan(leaf.Entries, n)
 		}
+		// The index forgets the calls of which nothing is left.
+		_, err = tx.ExecContext(ctx, `DELETE FROM audit_index WHERE log = $1 AND time < $2 AND type IN ('call.open', 'call.refuse') AND NOT EXISTS (
+			SELECT 1 FROM audit_entries e WHERE e.log = audit_index.log AND (e.n = audit_index.n OR e.n = audit_index.closing) AND e.leaf IS NOT NULL)`, l.log, before.UnixMicro())
+		if err != nil {
+			return err
+		}
 		count = len(ns)
 		_, err = l.AppendTx(ctx, tx, Record{Leaf: leaf})
 		return err

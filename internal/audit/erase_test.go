@@ -130,6 +130,9 @@ func TestRetain(t *testing.T) {
 		if err := l.c.DB.Read().QueryRowContext(t.Context(), `SELECT COUNT(*) FROM audit_index_findings`).Scan(&findings); err != nil || findings != 2 {
 			t.Errorf("%d findings are indexed, the one leaf that is left has 2; %v", findings, err)
 		}
+		if res, err := l.Search(t.Context(), Query{Type: "call"}); err != nil || len(res.Rows) != 1 {
+			t.Errorf("the index still lists %d calls, %v; only the one that never ended is left", len(res.Rows), err)
+		}
 		if rep := mustVerify(t, l); rep.Erased == 0 {
 			t.Errorf("report %+v", rep)
 		}

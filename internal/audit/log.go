@@ -117,6 +117,10 @@ type Log struct {
 	prepared   map[string]*sql.Stmt // by text; not changed after newLog
 	insertRows map[int]*sql.Stmt    // the inserts among them, by number of rows, powers of two
 
+	freshMu   sync.Mutex
+	freshFrom uint64
+	fresh     []bundle.Hash // of entries that the committing goroutine wrote, from number freshFrom on
+
 	sign     sync.Mutex   // one checkpoint at a time; guards verified
 	verified bundle.Peaks // the tree whose hashes this process has read back
 }

@@ -101,7 +101,7 @@ func openSQLite(ctx context.Context, c Config) (*DB, error) {
 		d.write, err = sql.Open("sqlite", dsn("&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=wal_autocheckpoint(0)&_pragma=cache_size(-16384)&_txlock=immediate"))
 		if err == nil {
 			d.write.SetMaxOpenConns(1)
-			d.read, err = sql.Open("sqlite", dsn("&_pragma=query_only(ON)&_pragma=cache_size(-8192)"))
+			d.read, err = sql.Open("sqlite", dsn("&_pragma=query_only(ON)&_pragma=cache_size(-2048)"))
 		}
 	}
 	if err != nil {

@@ -125,7 +125,11 @@ func TestKeyIsMasked(t *testing.T) {
 
 func TestCancel(t *testing.T) {
 	gone := make(chan struct{})
-	p := serve(t, func(_ http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body); <-r.Context().Done(); close(gone) })
+	p := serve(t, func(_ http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		<-r.Context().Done()
+		close(gone)
+	})
 	made, err := NewPool(func(string) (string, error) { return "k", nil }, nil).For(p)
 	if err != nil {
 		t.Fatal(err)

@@ -140,7 +140,10 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("accepted what encoding/json refuses: %q", raw)
 		}
 		if err != nil {
-			refusal := err.(*Error)
+			refusal, ok := errors.AsType[*Error](err)
+			if !ok {
+				t.Fatalf("an error of another kind: %v", err)
+			}
 			if refusal.Offset < 0 || refusal.Offset > len(raw) {
 				t.Fatalf("offset %d outside of %d bytes", refusal.Offset, len(raw))
 			}

@@ -78,7 +78,7 @@ func local(s string, end int) int {
 	start := end
 	for start > 0 && end-start < mostLocal {
 		r, n := utf8.DecodeLastRuneInString(s[:start])
-		if !unicode.IsLetter(r) && !unicode.IsDigit(r) && strings.IndexRune(".!#$%&'*+-/=?^_`{|}~", r) < 0 {
+		if !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune(".!#$%&'*+-/=?^_`{|}~", r) {
 			break
 		}
 		start -= n
@@ -145,7 +145,7 @@ func domain(s string, start int) int {
 func technical(s string, start, at, end int) bool {
 	before := s[max(0, start-mostLocal):start]
 	before = before[strings.LastIndexAny(before, " \t\n\"'<")+1:]
-	if k := strings.LastIndex(before, "://"); k >= 0 && strings.IndexAny(before[k+3:], "/?#") < 0 {
+	if k := strings.LastIndex(before, "://"); k >= 0 && !strings.ContainsAny(before[k+3:], "/?#") {
 		return true
 	}
 	if s[start:at] == "git" && end < len(s) && (s[end] == ':' || s[end] == '/') {

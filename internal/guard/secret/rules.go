@@ -15,13 +15,27 @@ type tokenRule struct {
 // tokenRules lists the forms that vendors publish for their keys.
 func tokenRules() []tokenRule {
 	list := []tokenRule{
-		{exact: "AKIA", least: 16, most: 16, entropy: 2.5}, {exact: "ASIA", least: 16, most: 16, entropy: 2.5}, // AWS key id
-		{exact: "ghp_", least: 36, entropy: 3}, {exact: "gho_", least: 36, entropy: 3}, {exact: "ghu_", least: 36, entropy: 3}, // GitHub
-		{exact: "ghs_", least: 36, entropy: 3}, {exact: "ghr_", least: 36, entropy: 3}, {exact: "github_pat_", marks: "_", least: 40, entropy: 3},
-		{exact: "glpat-", marks: "-_.", least: 20, entropy: 3}, {exact: "gldt-", marks: "-_", least: 20, entropy: 3}, {exact: "glrt-", marks: "-_", least: 20, entropy: 3}, // GitLab
-		{exact: "xoxb-", marks: "-", least: 20, entropy: 2.5}, {exact: "xoxp-", marks: "-", least: 20, entropy: 2.5}, {exact: "xoxa-", marks: "-", least: 20, entropy: 2.5}, // Slack
-		{exact: "xoxr-", marks: "-", least: 20, entropy: 2.5}, {exact: "xoxs-", marks: "-", least: 20, entropy: 2.5}, {exact: "xapp-", marks: "-", least: 20, entropy: 2.5},
-		{exact: "sk_live_", least: 16, entropy: 3}, {exact: "sk_test_", least: 16, entropy: 3}, {exact: "rk_live_", least: 16, entropy: 3}, {exact: "whsec_", marks: "+/=", least: 24, entropy: 3}, // Stripe
+		{exact: "AKIA", least: 16, most: 16, entropy: 2.5},
+		{exact: "ASIA", least: 16, most: 16, entropy: 2.5}, // AWS key id
+		{exact: "ghp_", least: 36, entropy: 3},
+		{exact: "gho_", least: 36, entropy: 3},
+		{exact: "ghu_", least: 36, entropy: 3}, // GitHub
+		{exact: "ghs_", least: 36, entropy: 3},
+		{exact: "ghr_", least: 36, entropy: 3},
+		{exact: "github_pat_", marks: "_", least: 40, entropy: 3},
+		{exact: "glpat-", marks: "-_.", least: 20, entropy: 3},
+		{exact: "gldt-", marks: "-_", least: 20, entropy: 3},
+		{exact: "glrt-", marks: "-_", least: 20, entropy: 3}, // GitLab
+		{exact: "xoxb-", marks: "-", least: 20, entropy: 2.5},
+		{exact: "xoxp-", marks: "-", least: 20, entropy: 2.5},
+		{exact: "xoxa-", marks: "-", least: 20, entropy: 2.5}, // Slack
+		{exact: "xoxr-", marks: "-", least: 20, entropy: 2.5},
+		{exact: "xoxs-", marks: "-", least: 20, entropy: 2.5},
+		{exact: "xapp-", marks: "-", least: 20, entropy: 2.5},
+		{exact: "sk_live_", least: 16, entropy: 3},
+		{exact: "sk_test_", least: 16, entropy: 3},
+		{exact: "rk_live_", least: 16, entropy: 3},
+		{exact: "whsec_", marks: "+/=", least: 24, entropy: 3},   // Stripe
 		{exact: "sk-", marks: "-_", least: 20, entropy: 3},       // OpenAI, Anthropic (sk-proj-, sk-ant-)
 		{exact: "AIza", marks: "-_", least: 35, entropy: 3},      // Google API
 		{exact: "GOCSPX-", marks: "-_", least: 24, entropy: 3},   // Google OAuth client

@@ -112,8 +112,12 @@ func values(t *testing.T, d guard.Detector, text, context string) []string {
 
 func TestKeyIsContext(t *testing.T) {
 	for _, c := range []struct{ key, value, want string }{
-		{"password", "sommer", "sommer"}, {"apiKey", "abc123", "abc123"}, {"client-secret", "x y z", "x y z"},
-		{"password", "${PASSWORD}", ""}, {"token_count", "123", ""}, {"title", "sommer", ""},
+		{"password", "sommer", "sommer"},
+		{"apiKey", "abc123", "abc123"},
+		{"client-secret", "x y z", "x y z"},
+		{"password", "${PASSWORD}", ""},
+		{"token_count", "123", ""},
+		{"title", "sommer", ""},
 	} {
 		if got := strings.Join(values(t, New(), c.value, c.key), "|"); got != c.want {
 			t.Errorf("%s: %q = %q, want %q", c.key, c.value, got, c.want)
