@@ -34,6 +34,7 @@ type dialled struct {
 	n          int
 	groups     int
 	sizes      [mostGroups]int
+	ends       [mostGroups]int // offsets behind each group
 	plus       bool
 	dots       int // separators that are points
 }
@@ -56,7 +57,7 @@ func (Phone) Detect(v *guard.View, found []guard.Finding) ([]guard.Finding, erro
 			continue
 		}
 		called := v.Context != "" && phoneWord(v.Context) || labelled(s, i)
-		if !called && (preceded(s, i) || numbered(s, i)) || !d.valid(s, called) {
+		if !called && (preceded(s, i) || numbered(s, i)) || !d.valid(s, called) && !d.shorten(s, called) {
 			i = max(i, behindDigits(s, i)-1)
 			continue
 		}
@@ -85,10 +86,14 @@ func dial(s string, start int) (d dialled, ok bool) {
 			d.digits[d.n] = s[i]
 			d.n, i = d.n+1, i+1
 		}
-		if i == first || i < len(s) && isDigit(s[i]) {
+		if i == first {
 			return d, false
 		}
-		d.sizes[d.groups] = i - first
+		if i < len(s) && isDigit(s[i]) { // more digits than any number has: what came before may be one
+			d.n -= i - first
+			return d, d.plus && d.groups > 1
+		}
+		d.sizes[d.groups], d.ends[d.groups] = i-first, i
 		d.groups++
 		d.end = i
 		if open && i < len(s) && s[i] == ')' {
@@ -108,12 +113,53 @@ func dial(s string, start int) (d dialled, ok bool) {
 		if d.n >= 9 && s[next] == '0' && next+3 < len(s) && isDigit(s[next+2]) && isDigit(s[next+3]) {
 			break // the next number of a list
 		}
+		if d.n >= leastPhone && dateAt(s, next) {
+			break
+		}
 		if strings.IndexByte(s[i:next], '.') >= 0 {
 			d.dots++
 		}
 		i = next
 	}
 	return d, !open && d.n > 0
+}
+
+// shorten drops groups from the end until a number with a country code is valid: other figures may follow it. It reports
+// whether one was found.
+func (d *dialled) shorten(s string, called bool) bool {
+	for d.plus && d.groups > 2 {
+		d.groups--
+		d.n -= d.sizes[d.groups]
+		d.end = d.ends[d.groups-1]
+		if d.valid(s, called) {
+			return true
+		}
+	}
+	return false
+}
+
+// dateAt says whether a date stands at i: day, month and year with points, or year, month and day with hyphens.
+func dateAt(s string, i int) bool { return figures(s, i, '.', 2, 2, 4) || figures(s, i, '-', 4, 2, 2) }
+
+// figures says whether groups of at most that many digits stand at i, with the mark between them.
+func figures(s string, i int, mark byte, most ...int) bool {
+	for k, limit := range most {
+		n := 0
+		for i+n < len(s) && isDigit(s[i+n]) {
+			n++
+		}
+		if n == 0 || n > limit || mark == '-' && n != limit {
+			return false
+		}
+		if i += n; k == len(most)-1 {
+			return true
+		}
+		if i >= len(s) || s[i] != mark {
+			return false
+		}
+		i++
+	}
+	return false
 }
 
 // separator gives the offset behind what may stand between two groups: a blank, or a mark with blanks around it.
