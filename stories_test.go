@@ -42,10 +42,14 @@ func TestStories(t *testing.T) {
 	if err != nil || len(stories) == 0 {
 		t.Fatalf("no story was found: %v", err)
 	}
+	runStories(t, stories...)
+}
+
+func runStories(t *testing.T, stories ...string) {
 	var mu sync.Mutex
 	jars := map[*testscript.TestScript]http.CookieJar{}
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata/stories",
+		Files: stories,
 		Setup: func(e *testscript.Env) error {
 			l, err := net.Listen("tcp", "127.0.0.1:0")
 			if err != nil {
