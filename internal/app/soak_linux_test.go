@@ -61,7 +61,7 @@ func (c *callers) run(ctx context.Context, t *testing.T) {
 	tr := &http.Transport{}
 	defer tr.CloseIdleConnections()
 	client := &http.Client{Transport: tr}
-	large := strings.Repeat("Der Vorgang liegt in der Akte bei. ", 1<<20/35) + letter
+	large := strings.Repeat("Der Vorgang liegt in der Akte bei. ", (1<<20-1000)/35) + letter // a part has at most 1 MiB
 	post := func(ctx context.Context, kind, key string, body io.Reader, want ...int) {
 		req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+c.addr+"/v1/chat/completions", body)
 		if err != nil {
