@@ -100,6 +100,7 @@ type Log struct {
 	queue   chan *pending
 	queued  atomic.Int64 // bytes that wait
 	stopped chan struct{}
+	closed  atomic.Bool
 	done    sync.WaitGroup
 
 	refused atomic.Pointer[string] // why nothing is written
@@ -209,6 +210,9 @@ func signerFor(origin string, key ed25519.PrivateKey) (note.Signer, string, erro
 
 // Close waits for what is being written, signs a last checkpoint and stops. Append must not be called afterwards.
 func (l *Log) Close(ctx context.Context) error {
+	if l.closed.Swap(true) {
+		return nil
+	}
 	close(l.stopped)
 	l.done.Wait()
 	var err error

@@ -200,6 +200,14 @@ func (s *Store) SetPassword(ctx context.Context, token, password string) (sessio
 		if u, err = linkUser(ctx, tx, token); err != nil {
 			return err
 		}
+		// Of two who use the link at once, the one that deletes it has it.
+		res, err := tx.ExecContext(ctx, `DELETE FROM auth_links WHERE hash = $1`, hashToken(token))
+		if err != nil {
+			return err
+		}
+		if n, err := res.RowsAffected(); err != nil || n == 0 {
+			return errors.Join(err, problem.NotFound(problem.LinkUsed))
+		}
 		for _, q := range []string{`DELETE FROM auth_links WHERE usr = $1`, `DELETE FROM auth_sessions WHERE usr = $1`} {
 			if _, err := tx.ExecContext(ctx, q, u.ID); err != nil {
 				return err

@@ -2,18 +2,14 @@ package register
 
 import (
 	"bytes"
-	"context"
-	"crypto/ed25519"
 	"fmt"
-	"io"
-	"log/slog"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/leitplanke/leitplanke/bundle"
 	"github.com/leitplanke/leitplanke/internal/audit"
+	"github.com/leitplanke/leitplanke/internal/audit/audittest"
 	"github.com/leitplanke/leitplanke/internal/auth"
 	"github.com/leitplanke/leitplanke/internal/db"
 	"github.com/leitplanke/leitplanke/internal/db/dbtest"
@@ -26,36 +22,9 @@ type site struct {
 }
 
 func newSite(t *testing.T, kind db.Kind) *site {
-	dir := t.TempDir()
-	var dbs [2]*db.DB
-	for i, set := range []db.Set{db.Main, db.Keys} {
-		d, err := db.Open(t.Context(), dbtest.New(t, kind, filepath.Join(dir, string(set)+".db")))
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { d.Close() })
-		if err := d.Migrate(t.Context(), set); err != nil {
-			t.Fatal(err)
-		}
-		dbs[i] = d
-	}
-	keys, err := audit.OpenKeyStore(dbs[1], make([]byte, audit.KeySize))
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := audit.Open(t.Context(), audit.Config{
-		DB: dbs[0], Keys: keys, Key: ed25519.NewKeyFromSeed([]byte("a seed for tests of 32 bytes len")), Name: "leitplanke.test", Mark: filepath.Join(dir, "mark"),
-		Instance: "a", Shared: kind == db.Postgres, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Fatal: func(err error) { t.Error("fatal:", err) },
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if rep, err := l.Verify(context.WithoutCancel(t.Context())); err != nil || !rep.OK {
-			t.Errorf("the log: %+v %v", rep, err)
-		}
-	})
-	return &site{NewStore(dbs[0], l), l}
+	c := audittest.Config(t, kind, nil)
+	l := audittest.Open(t, c)
+	return &site{NewStore(c.DB, l), l}
 }
 
 var (

@@ -2,20 +2,16 @@ package release
 
 import (
 	"context"
-	"crypto/ed25519"
 	"errors"
 	"fmt"
-	"io"
-	"log/slog"
-	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/leitplanke/leitplanke/internal/audit"
 	"github.com/leitplanke/leitplanke/internal/auth"
+	"github.com/leitplanke/leitplanke/internal/audit/audittest"
 	"github.com/leitplanke/leitplanke/internal/db"
 	"github.com/leitplanke/leitplanke/internal/db/dbtest"
 	"github.com/leitplanke/leitplanke/internal/problem"
@@ -124,33 +120,11 @@ type site struct {
 }
 
 func newSite(t *testing.T, kind db.Kind) *site {
-	dir := t.TempDir()
-	var dbs [2]*db.DB
-	for i, set := range []db.Set{db.Main, db.Keys} {
-		d, err := db.Open(t.Context(), dbtest.New(t, kind, filepath.Join(dir, string(set)+".db")))
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { d.Close() })
-		if err := d.Migrate(t.Context(), set); err != nil {
-			t.Fatal(err)
-		}
-		dbs[i] = d
-	}
-	keys, err := audit.OpenKeyStore(dbs[1], make([]byte, audit.KeySize))
-	if err != nil {
-		t.Fatal(err)
-	}
-	program := slog.New(slog.NewTextHandler(io.Discard, nil))
-	l, err := audit.Open(t.Context(), audit.Config{
-		DB: dbs[0], Keys: keys, Key: ed25519.NewKeyFromSeed([]byte("a seed for tests of 32 bytes len")), Name: "leitplanke.test", Mark: filepath.Join(dir, "mark"),
-		Instance: "a", Shared: kind == db.Postgres, Log: program, Fatal: func(err error) { t.Error("fatal:", err) },
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &site{db: dbs[0], reg: register.NewStore(dbs[0], l)}
-	if s.Holder, err = NewHolder(t.Context(), dbs[0], l, program); err != nil {
+	c := audittest.Config(t, kind, nil)
+	l := audittest.Open(t, c)
+	s := &site{db: c.DB, reg: register.NewStore(c.DB, l)}
+	var err error
+	if s.Holder, err = NewHolder(t.Context(), c.DB, l, c.Log); err != nil {
 		t.Fatal(err)
 	}
 	return s
