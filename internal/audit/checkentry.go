@@ -243,7 +243,7 @@ func (l *Log) Destroyed(ctx context.Context, log int, n uint64, key string, leaf
 // destroyed reads the entries themselves and uses the index only to find them: those without a verdict are few. What the
 // index has not seen yet is read too.
 func destroyed(ctx context.Context, tx *db.Tx, log int, n uint64, key string, leaf bool) (by uint64, found bool, err error) {
-	cursor, err := readCursor(ctx, tx, log)
+	cursor, err := stored.Cursor(ctx, tx, log)
 	if err != nil {
 		return 0, false, err
 	}

@@ -98,19 +98,10 @@ func (l *Log) Unseal(ctx context.Context, log int, n uint64) (*bundle.Sealed, er
 	return part, bundle.CheckSealed(leaf, part)
 }
 
-// readCursor is the number of the first entry that the search index has not seen.
-func readCursor(ctx context.Context, tx *db.Tx, log int) (n uint64, err error) {
-	err = tx.QueryRowContext(ctx, `SELECT n FROM audit_cursors WHERE follower = $1 AND log = $2`, indexName, log).Scan(&n)
-	if errors.Is(err, sql.ErrNoRows) {
-		return 0, nil
-	}
-	return n, err
-}
-
 // moveCursor files how far the index has come; it belongs into the transaction of its own writes.
 func moveCursor(ctx context.Context, tx *db.Tx, log int, n uint64) error {
 	_, err := tx.ExecContext(ctx, `INSERT INTO audit_cursors (follower, log, n) VALUES ($1, $2, $3)
-		ON CONFLICT (follower, log) DO UPDATE SET n = excluded.n`, indexName, log, int64(n))
+		ON CONFLICT (follower, log) DO UPDATE SET n = excluded.n`, stored.IndexName, log, int64(n))
 	return err
 }
 

@@ -85,7 +85,7 @@ func (l *Log) alive(ctx context.Context) (map[string]bool, error) {
 func (l *Log) openCalls(ctx context.Context) ([]stored.Entry, error) {
 	var open []stored.Entry
 	err := l.c.DB.Snapshot(ctx, func(tx *db.Tx) error {
-		cursor, err := readCursor(ctx, tx, l.log)
+		cursor, err := stored.Cursor(ctx, tx, l.log)
 		if err != nil {
 			return err
 		}
