@@ -121,6 +121,9 @@ func TestFullDisk(t *testing.T) {
 	}
 	l.inLog(t, h)
 	open := h.unended(t)
+	if open != 0 {
+		t.Errorf("%d calls are open although there is room again", open)
+	}
 	stop()
 	<-ran
 	if err := h.Close(context.WithoutCancel(t.Context())); err != nil {
@@ -134,5 +137,5 @@ func TestFullDisk(t *testing.T) {
 	if n := h.unended(t); n != 0 {
 		t.Errorf("%d calls are open", n)
 	}
-	t.Logf("%d calls answered, %d refused on a full disk, %d without an end until the restart", len(l.got), refused, open)
+	t.Logf("%d calls answered, %d refused on a full disk, %d open", len(l.got), refused, open)
 }

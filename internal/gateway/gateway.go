@@ -192,6 +192,7 @@ func (g *Gateway) fail(ctx context.Context, x *Exchange, err error) error {
 		return p
 	case x.Opening != nil:
 		if err := g.end(ctx, x, endReason(ctx, p)); err != nil {
+			go g.endLater(g.leaf(x, bundle.CallAbort), x.Opening.N)
 			return problem.Unavailable(problem.RecordUnavailable).Because(err)
 		}
 		return p

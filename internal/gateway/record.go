@@ -91,6 +91,23 @@ func (g *Gateway) end(ctx context.Context, x *Exchange, code string) error {
 	return g.hook("close.after")
 }
 
+// endLater ends a call whose closing entry could not be written, as soon as one can be: its answer was not released, and
+// until the abort is there the log shows it as open. It gives up when the log closes or somebody else ended the call; there
+// are at most as many of these as calls in flight, since without a log none opens.
+func (g *Gateway) endLater(common bundle.Leaf, opening uint64) {
+	leaf := bundle.Leaf{
+		Type: bundle.CallAbort, Ref: &opening, Code: problem.RecordUnavailable, Kind: common.Kind, System: common.System,
+		Model: common.Model, Provider: common.Provider, Class: common.Class,
+	}
+	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 10*time.Second) {
+		time.Sleep(wait)
+		_, err := g.c.Log.Append(context.Background(), audit.Record{Leaf: leaf})
+		if err == nil || errors.Is(err, audit.ErrEnded) || errors.Is(err, audit.ErrRefused) {
+			return
+		}
+	}
+}
+
 // refuse writes the one entry of a call that was not allowed.
 func (g *Gateway) refuse(ctx context.Context, x *Exchange, p *problem.Error) error {
 	if err := g.hook("refuse.before"); err != nil {
