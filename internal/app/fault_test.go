@@ -1,8 +1,10 @@
 package app
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -258,5 +260,48 @@ func TestStopEndsCallsInFlight(t *testing.T) {
 	}
 	if a := h.post(t, h.key, chatBody("demo", "x")); a.status != 200 {
 		t.Errorf("a call after the stop was lifted: %d", a.status)
+	}
+}
+
+// TestClientLeaves: the upstream call ends within a second, and the closing entry says why.
+func TestClientLeaves(t *testing.T) {
+	h := openHouse(t, nil)
+	ctx, leave := context.WithCancel(t.Context())
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, h.url+"/v1/chat/completions", strings.NewReader(chatBody("demo-slow", "x")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+h.key)
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		if resp, err := http.DefaultClient.Do(req); err == nil {
+			resp.Body.Close()
+			t.Error("an answer after leaving")
+		}
+	}()
+	for h.received() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	at := time.Now()
+	leave()
+	<-gone
+	for {
+		list, err := h.Log.Since(t.Context(), 1, h.Log.Size()-1, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if leaf, err := bundle.DecodeLeaf(list[0].Leaf); err != nil {
+			t.Fatal(err)
+		} else if leaf.Type == bundle.CallClose {
+			if leaf.Code != "client_left" {
+				t.Errorf("the call ended with %q", leaf.Code)
+			}
+			break
+		}
+		if time.Since(at) > time.Second {
+			t.Fatal("the call has no end a second after the client left")
+		}
+		time.Sleep(5 * time.Millisecond)
 	}
 }

@@ -14,12 +14,12 @@ import (
 const deadAfter = 15 * time.Second
 
 func (l *Log) beat(ctx context.Context) error {
-	if l.Refused() != "" {
+	if l.Refused() != "" || !l.c.Shared {
 		return nil
 	}
 	_, err := l.c.DB.Exec(ctx, `INSERT INTO audit_instances (instance, beat) VALUES ($1, $2)
 		ON CONFLICT (instance) DO UPDATE SET beat = excluded.beat`, l.c.Instance, l.c.DB.Now().UnixMicro())
-	if err == nil && l.c.Shared {
+	if err == nil {
 		_, err = l.Recover(ctx)
 	}
 	return err

@@ -108,6 +108,9 @@ func (g *Gateway) endLater(common bundle.Leaf, opening uint64) {
 	}
 }
 
+// maxRefused is the largest body in bytes that is kept of a call that was not allowed: a broken client must not fill the log.
+const maxRefused = 1 << 20
+
 // refuse writes the one entry of a call that was not allowed.
 func (g *Gateway) refuse(ctx context.Context, x *Exchange, p *problem.Error) error {
 	if err := g.hook("refuse.before"); err != nil {
@@ -116,7 +119,7 @@ func (g *Gateway) refuse(ctx context.Context, x *Exchange, p *problem.Error) err
 	leaf := g.leaf(x, bundle.CallRefuse)
 	leaf.Verdict, leaf.Code, leaf.Epoch = VerdictBlock, p.Code(), x.Snapshot.Epoch
 	content := []audit.Content{g.meta(x), detail(g.detail(x))}
-	if x.Body != nil {
+	if x.Body != nil && len(x.Body) <= maxRefused {
 		content = append(content, audit.Content{Name: bundle.FieldRequest, Value: x.Body, Commit: true})
 	}
 	ctx, cancel := context.WithTimeout(ctx, g.c.RecordBy)

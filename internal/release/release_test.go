@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/leitplanke/leitplanke/internal/auth"
 	"github.com/leitplanke/leitplanke/internal/audit/audittest"
+	"github.com/leitplanke/leitplanke/internal/auth"
 	"github.com/leitplanke/leitplanke/internal/db"
 	"github.com/leitplanke/leitplanke/internal/db/dbtest"
 	"github.com/leitplanke/leitplanke/internal/problem"
