@@ -339,3 +339,24 @@ func TestAbandonedOpeningIsEnded(t *testing.T) {
 	}
 	l.Close(t.Context())
 }
+
+// TestYoungProcessLives: a process whose first heartbeat is its opening of the log is not taken for dead.
+func TestYoungProcessLives(t *testing.T) {
+	dbtest.Need(t)
+	s := newSite(t, db.Postgres)
+	a, b := s.open(t, "a"), s.open(t, "b")
+	if _, err := b.RefreshEpoch(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r, err := b.Append(t.Context(), openCall(b, "under way"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := a.Recover(t.Context()); n != 0 || err != nil {
+		t.Errorf("%d calls of a living process were ended, %v", n, err)
+	}
+	if _, err := b.Append(t.Context(), closeCall(r.N, "done")); err != nil {
+		t.Error(err)
+	}
+	mustVerify(t, a)
+}

@@ -45,6 +45,9 @@ func (l *Log) Run(ctx context.Context) {
 			}
 		case <-beat.C:
 			what, err = "heartbeat", l.beat(ctx)
+			if err == nil && l.c.Shared {
+				_, err = l.Recover(ctx)
+			}
 		}
 		if err != nil && ctx.Err() == nil {
 			l.c.Log.Warn("background work of the log failed and is tried again", "what", what, "error", err)

@@ -149,6 +149,9 @@ func Open(ctx context.Context, c Config) (*Log, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := l.beat(ctx); err != nil {
+		return nil, err
+	}
 	if err := l.start(ctx); err != nil {
 		return nil, err
 	}
@@ -217,7 +220,7 @@ func (l *Log) Close(ctx context.Context) error {
 	l.done.Wait()
 	var err error
 	if l.Refused() == "" {
-		err = l.Checkpoint(ctx)
+		err = errors.Join(l.Checkpoint(ctx), l.leave(ctx))
 	}
 	for _, s := range l.prepared {
 		err = errors.Join(err, s.Close())

@@ -13,15 +13,23 @@ import (
 // deadAfter is how long a process may miss its heartbeat before its calls are ended by others.
 const deadAfter = 15 * time.Second
 
+// beat says that this process lives. A process that shares the database does so before its first entry, or others would
+// end its calls.
 func (l *Log) beat(ctx context.Context) error {
 	if l.Refused() != "" || !l.c.Shared {
 		return nil
 	}
 	_, err := l.c.DB.Exec(ctx, `INSERT INTO audit_instances (instance, beat) VALUES ($1, $2)
 		ON CONFLICT (instance) DO UPDATE SET beat = excluded.beat`, l.c.Instance, l.c.DB.Now().UnixMicro())
-	if err == nil {
-		_, err = l.Recover(ctx)
+	return err
+}
+
+// leave says that this process is gone, so that others need not wait for its heartbeat to grow old.
+func (l *Log) leave(ctx context.Context) error {
+	if !l.c.Shared {
+		return nil
 	}
+	_, err := l.c.DB.Exec(ctx, `DELETE FROM audit_instances WHERE instance = $1`, l.c.Instance)
 	return err
 }
 
