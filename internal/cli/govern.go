@@ -138,6 +138,12 @@ type accessNewCmd struct {
 
 // Run makes the key.
 func (c *accessNewCmd) Run(e *env) error {
+	switch {
+	case c.Kind == "person" && c.Owner == "":
+		return usage("a key of the kind person needs its person: --owner LOGIN")
+	case c.Kind == "service" && c.Owner != "":
+		return usage("a key of the kind service has no owner; leave --owner out, or use --kind person")
+	}
 	ends, err := endOfDay(c.Until)
 	if err != nil {
 		return err
@@ -202,7 +208,11 @@ type accessRevokeCmd struct {
 
 // Run revokes the key.
 func (c *accessRevokeCmd) Run(e *env) error {
-	return c.run(e, "access.revoke", app.IDArgs{ID: c.ID}, &app.None{}, nil)
+	if err := c.run(e, "access.revoke", app.IDArgs{ID: c.ID}, &app.None{}, nil); err != nil {
+		return err
+	}
+	fmt.Fprintf(e.errOut, "The key %s is revoked: no call opens with it.\n", c.ID)
+	return nil
 }
 
 type stopCmd struct {
@@ -229,14 +239,25 @@ func (c *stopOnCmd) Run(e *env) error { return c.set(e, true) }
 func (c *stopOffCmd) Run(e *env) error { return c.set(e, false) }
 
 func (c *stopFlags) set(e *env, on bool) error {
-	scope := "all"
+	if strings.TrimSpace(c.Reason) == "" {
+		return usage("a stop needs a reason")
+	}
+	scope, what := "all", "everything"
 	switch {
 	case c.System != "":
-		scope = "system/" + c.System
+		scope, what = "system/"+c.System, "the AI system "+c.System
 	case c.Access != "":
-		scope = "access/" + c.Access
+		scope, what = "access/"+c.Access, "the key "+c.Access
 	}
-	return c.run(e, "stop", app.StopArgs{On: on, Scope: scope, Reason: c.Reason}, &app.None{}, nil)
+	if err := c.run(e, "stop", app.StopArgs{On: on, Scope: scope, Reason: c.Reason}, &app.None{}, nil); err != nil {
+		return err
+	}
+	if on {
+		fmt.Fprintf(e.errOut, "Stopped: %s. No call opens until “leitplanke stop off”.\n", what)
+	} else {
+		fmt.Fprintf(e.errOut, "No stop on %s any more; other stops stay.\n", what)
+	}
+	return nil
 }
 
 type userCmd struct {

@@ -75,6 +75,9 @@ type logShowCmd struct {
 
 // Run shows an entry. Content is never shown here: the shell owns no key of a person.
 func (c *logShowCmd) Run(e *env) error {
+	if _, _, err := bundle.ParseCallID(c.ID); err != nil {
+		return usage("%w", err)
+	}
 	var list []app.Entry
 	if err := c.run(e, "log.show", app.IDArgs{ID: c.ID}, &list, nil); err != nil {
 		return err
@@ -164,6 +167,9 @@ type eraseCmd struct {
 
 // Run erases the content of one call.
 func (c *eraseCmd) Run(e *env) error {
+	if _, _, err := bundle.ParseCallID(c.ID); err != nil {
+		return usage("%w", err)
+	}
 	var got app.Erased
 	if err := c.run(e, "erase", app.EraseArgs{ID: c.ID, Ground: c.Ground}, &got, nil); err != nil {
 		return err
