@@ -52,7 +52,8 @@ func descriptors(t *testing.T) int {
 type callers struct {
 	h    *house
 	addr string
-	sent sync.Map // kind → *atomic.Int64
+	pace time.Duration // between the calls of one caller; 0 = as fast as it goes
+	sent sync.Map      // kind → *atomic.Int64
 }
 
 func (c *callers) count(kind string) {
@@ -108,9 +109,10 @@ func (c *callers) run(ctx context.Context, t *testing.T) {
 	}
 	head := "POST /v1/chat/completions HTTP/1.1\r\nHost: " + c.addr + "\r\nAuthorization: Bearer " + c.h.key + "\r\nContent-Length: 2000\r\n\r\n{\"model\":"
 	all := context.WithoutCancel(ctx)
-	for ctx.Err() == nil {
+	for next := time.Now(); ctx.Err() == nil; next = next.Add(c.pace) {
+		time.Sleep(time.Until(next))
 		switch n := rand.IntN(100); {
-		case n < 60:
+		case n < 63:
 			post(all, "letter", c.h.key, strings.NewReader(chatBody("up", letter)), 200)
 		case n < 64:
 			post(all, "1 MiB", c.h.key, strings.NewReader(chatBody("up", large)), 200)
@@ -244,7 +246,7 @@ func TestMemoryIsFlat(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	ran := make(chan struct{})
 	go func() { h.Run(ctx); close(ran) }()
-	c := &callers{h: h, addr: srv.Listener.Addr().String()}
+	c := &callers{h: h, addr: srv.Listener.Addr().String(), pace: 60 * time.Millisecond} // 200 calls/s in all
 	var wg sync.WaitGroup
 	for range 12 {
 		wg.Go(func() { c.run(ctx, t) })
