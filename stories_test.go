@@ -1,6 +1,7 @@
 package leitplanke
 
 import (
+	"database/sql"
 	"errors"
 	"fmt"
 	"io"
@@ -17,6 +18,7 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	_ "modernc.org/sqlite" // for the command sql
 
 	"github.com/leitplanke/leitplanke/internal/cli"
 )
@@ -30,6 +32,7 @@ import (
 //	                                                    NAME and echoes the last message; its address is $NAME
 //	set NAME FILE REGEXP                                sets a variable to the first group of the match in a file
 //	replace FILE OLD NEW                                replaces a word in a file
+//	sql FILE STATEMENT                                  changes a SQLite database behind the program's back
 //	flip FILE N                                         flips the lowest bit of the byte N of a file
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
@@ -83,6 +86,12 @@ func runStories(t *testing.T, stories ...string) {
 			},
 			"replace": func(ts *testscript.TestScript, _ bool, args []string) {
 				ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(strings.ReplaceAll(ts.ReadFile(args[0]), args[1], args[2])), 0o600))
+			},
+			"sql": func(ts *testscript.TestScript, _ bool, args []string) {
+				d, err := sql.Open("sqlite", ts.MkAbs(args[0]))
+				ts.Check(err)
+				_, err = d.Exec(args[1])
+				ts.Check(errors.Join(err, d.Close()))
 			},
 			"flip": func(ts *testscript.TestScript, _ bool, args []string) {
 				file := ts.MkAbs(args[0])

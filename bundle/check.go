@@ -213,6 +213,9 @@ func (c *checker) entry(e Entry) error {
 		if e.Sealed != nil || e.Salt != nil || e.Omitted {
 			return fmt.Errorf("a sealed part without its leaf")
 		}
+		if hash == (Hash{}) { // no leaf hashes to zeros: the exporter found no entry
+			return fmt.Errorf("the entry is missing")
+		}
 		if e.Row && (e.Key != "" || e.Opening != nil) {
 			return fmt.Errorf("the leaf is gone, but not what was stored beside it")
 		}

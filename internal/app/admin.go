@@ -113,7 +113,11 @@ func (a *App) serveCommand(w http.ResponseWriter, r *http.Request, by auth.Actor
 		w.Header().Set("Trailer", "X-Failure")
 		err := c.Stream(r.Context(), a, by, args, w)
 		if err != nil {
-			w.Header().Set("X-Failure", strings.ReplaceAll(Words(err), "\n", "\\n"))
+			kind := "no "
+			if IsBadInput(err) {
+				kind = "bad "
+			}
+			w.Header().Set("X-Failure", kind+strings.ReplaceAll(Words(err), "\n", "\\n"))
 		} else {
 			w.Header().Set("X-Failure", "none")
 		}
@@ -121,7 +125,11 @@ func (a *App) serveCommand(w http.ResponseWriter, r *http.Request, by auth.Actor
 	}
 	result, err := c.Run(r.Context(), a, by, args)
 	if err != nil {
-		http.Error(w, Words(err), http.StatusUnprocessableEntity)
+		status := http.StatusUnprocessableEntity
+		if IsBadInput(err) {
+			status = http.StatusBadRequest
+		}
+		http.Error(w, Words(err), status)
 		return
 	}
 	b, err := json.Marshal(result)
@@ -182,6 +190,9 @@ func (c *Client) Run(ctx context.Context, name string, args, result any, w io.Wr
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
 		text, err := io.ReadAll(io.LimitReader(resp.Body, maxArgument))
+		if err == nil && resp.StatusCode == http.StatusBadRequest {
+			return BadInput{strings.TrimSpace(string(text))}
+		}
 		return errors.Join(errors.New(strings.TrimSpace(string(text))), err)
 	}
 	if w == nil {
@@ -191,7 +202,11 @@ func (c *Client) Run(ctx context.Context, name string, args, result any, w io.Wr
 		return err
 	}
 	if failure := resp.Trailer.Get("X-Failure"); failure != "none" {
-		return errors.New(strings.ReplaceAll(failure, "\\n", "\n"))
+		kind, text, _ := strings.Cut(strings.ReplaceAll(failure, "\\n", "\n"), " ")
+		if kind == "bad" {
+			return BadInput{text}
+		}
+		return errors.New(text)
 	}
 	return nil
 }

@@ -72,9 +72,12 @@ func (a *App) atEnd(name string, f func(context.Context) error) {
 	a.ends = append(a.ends, ending{name, f})
 }
 
+// maxText is the longest text of one part in bytes that is inspected; it takes about 150 ms. A longer one is refused.
+const maxText = 8 << 20
+
 // Engine is the guard engine with the detectors of this build.
 func Engine() (*guard.Engine, error) {
-	return guard.New(guard.Limits{}, append(pii.Detectors(), secret.Detectors()...)...)
+	return guard.New(guard.Limits{PartBytes: maxText}, append(pii.Detectors(), secret.Detectors()...)...)
 }
 
 // Open opens an installation for writing. The lock on its data folder keeps a second process out; on PostgreSQL several

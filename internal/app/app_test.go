@@ -251,3 +251,75 @@ func TestModels(t *testing.T) {
 		}
 	}
 }
+
+// TestEveryPlaceIsInspected: personal data leaves in no place of a body, whatever its shape.
+func TestEveryPlaceIsInspected(t *testing.T) {
+	h := openHouse(t, nil)
+	ask := func(extra string) answer {
+		return h.post(t, h.key, `{"model":"demo-echo","messages":[{"role":"user","content":"x"}],`+extra+`}`)
+	}
+	for _, extra := range []string{`"metadata":{"anna.m@example.de":{"DE02100500000024290661":1}}`, `"user":"anna.m@example.de"`, `"x":{"y":["DE02100500000024290661"]}`} {
+		a := ask(extra)
+		got, _ := h.Demo.Received(a.header.Get("X-Leitplanke-Call"))
+		if a.status != 200 || bytes.Contains(got.Body, []byte("anna.m")) || bytes.Contains(got.Body, []byte("DE0210050")) || a.header.Get("X-Leitplanke-Verdict") != "redact" {
+			t.Errorf("%s: %d, left the house: %s", extra, a.status, got.Body)
+		}
+	}
+	for _, extra := range []string{`"metadata":{"cc":4111111111111111}`, `"metadata":{"t":86095742719}`} {
+		before := h.received()
+		a := ask(extra)
+		if code, _, param, _ := refusal(t, a); code != "part_not_inspectable" || !strings.HasPrefix(param, "metadata.") || h.received() != before {
+			t.Errorf("%s: %d %s", extra, a.status, a.body)
+		}
+	}
+	if a := ask(`"seed":8314159265,"temperature":0.7,"max_tokens":100`); a.status != 200 {
+		t.Errorf("protocol numbers: %s", a.body)
+	}
+	if a := h.post(t, h.key, chatBody("demo-echo", strings.Repeat("Ein langer Text ohne Personen. ", 60_000))); a.status != 200 {
+		t.Errorf("1.8 MB of text: %.300s", a.body)
+	}
+	if a := h.post(t, h.key, chatBody("demo-echo", strings.Repeat("Ein langer Text ohne Personen. ", 300_000))); a.status != 413 {
+		t.Errorf("9 MB in one part: %d %.300s", a.status, a.body)
+	}
+	h.verify(t)
+}
+
+// TestOwnHeaders: what our own headers get wrong is refused with an entry.
+func TestOwnHeaders(t *testing.T) {
+	h := openHouse(t, nil)
+	for name, value := range map[string]string{"X-Leitplanke-Case": "%zz", "X-Leitplanke-Activity": strings.Repeat("x", 129), "X-Leitplanke-User": "jemand"} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, h.url+"/v1/chat/completions", strings.NewReader(chatBody("demo-echo", "x")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+h.key)
+		req.Header.Set(name, value)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusBadRequest || resp.Header.Get("X-Leitplanke-Call") == "" {
+			t.Errorf("%s: %d %v", name, resp.StatusCode, resp.Header)
+		}
+	}
+}
+
+// TestExportImportsAgain: what export config writes is what import config reads, also for keys that were made on the shell.
+func TestExportImportsAgain(t *testing.T) {
+	h := openHouse(t, nil)
+	if _, err := runAccessNew(t.Context(), h.App, ShellActor(), AccessArgs{ID: "zwei", System: demoSystem, Kind: "service"}); err != nil {
+		t.Fatal(err)
+	}
+	text, err := runExport(t.Context(), h.App, ShellActor(), None{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := runImport(t.Context(), h.App, ShellActor(), ImportArgs{File: "x.yaml", Text: text.Text, Prune: true})
+	if err != nil || len(got.Changes) != 0 {
+		t.Errorf("%+v %v\n%s", got, err, text.Text)
+	}
+	if _, err := runAccessNew(t.Context(), h.App, ShellActor(), AccessArgs{ID: "bad id", System: demoSystem, Kind: "service"}); !IsBadInput(err) {
+		t.Errorf("an odd id: %v", err)
+	}
+}

@@ -98,7 +98,7 @@ type KeysArgs struct{ To string } // an age recipient, age1…
 func runKeysBackup(ctx context.Context, a *App, _ auth.Actor, args KeysArgs, w io.Writer) error {
 	to, err := age.ParseX25519Recipient(args.To)
 	if err != nil {
-		return fmt.Errorf("%q is not an age recipient (age1…); make one with age-keygen: %w", args.To, err)
+		return badInput("%q is not an age recipient (age1…); make one with age-keygen: %v", args.To, err)
 	}
 	enc, err := age.Encrypt(w, to)
 	if err != nil {
@@ -135,6 +135,15 @@ func Restore(ctx context.Context, o Options, file string) (note BackupNote, fork
 	if err != nil {
 		return note, false, err
 	}
+	if note, err = readNote(file, backupFormat); err == nil {
+		if name := note.Origin[:max(strings.LastIndexByte(note.Origin, '/'), 0)]; name != c.Name {
+			err = badInput("the backup is of the installation %q, %s says name: %s. Write name: %s there first; the name is part of the log's key and of every sealed part", name, c.File, c.Name, name)
+		}
+	}
+	if err != nil {
+		unlock()
+		return note, false, err
+	}
 	note, err = unpack(file, backupFormat, map[string]string{"leitplanke.db": filepath.Join(c.Data, "leitplanke.db")}, maxBackup)
 	unlock()
 	if err != nil {
@@ -145,7 +154,8 @@ func Restore(ctx context.Context, o Options, file string) (note BackupNote, fork
 		return note, false, err
 	}
 	why := a.Log.Refused()
-	if err := a.Close(ctx); err != nil || why == "" {
+	// What ended after the backup must not live again with it.
+	if err := errors.Join(a.Users.EndAll(ctx), a.Close(ctx)); err != nil || why == "" {
 		return note, false, err
 	}
 	o.Fork = fmt.Sprintf("restored from a backup of %s with %d entries: %s", note.At.Format(time.RFC3339), note.Size, why)
@@ -166,7 +176,7 @@ func RestoreKeys(c *config.Server, file, identityFile string) (BackupNote, error
 	defer idText.Close()
 	ids, err := age.ParseIdentities(idText)
 	if err != nil {
-		return BackupNote{}, fmt.Errorf("identity: %w", err)
+		return BackupNote{}, badInput("%s is not an age identity file: %v", identityFile, err)
 	}
 	if err := errors.Join(os.MkdirAll(c.Data, 0o700), os.MkdirAll(c.Keys, 0o700)); err != nil {
 		return BackupNote{}, err
@@ -183,7 +193,7 @@ func RestoreKeys(c *config.Server, file, identityFile string) (BackupNote, error
 	defer in.Close()
 	plain, err := age.Decrypt(in, ids...)
 	if err != nil {
-		return BackupNote{}, fmt.Errorf("the key backup cannot be opened with this identity: %w", err)
+		return BackupNote{}, badInput("the key backup cannot be opened with this identity: %v", err)
 	}
 	tmp, err := os.CreateTemp(c.Data, ".keys-")
 	if err != nil {
@@ -203,24 +213,37 @@ func RestoreKeys(c *config.Server, file, identityFile string) (BackupNote, error
 	return unpack(tmp.Name(), keysFormat, to, maxKeyFile)
 }
 
-// unpack checks a backup's note and puts its files in place. What was there before stays beside them, ending in .old.
-func unpack(file, format string, to map[string]string, limit int64) (note BackupNote, err error) {
+// readNote reads what a backup says of itself.
+func readNote(file, format string) (note BackupNote, err error) {
 	z, err := zip.OpenReader(file)
 	if err != nil {
-		return note, fmt.Errorf("%s is not a backup: %w", file, err)
+		return note, badInput("%s is not a backup: %v", file, err)
 	}
 	defer z.Close()
 	in, err := z.Open("backup.json")
 	if err != nil {
-		return note, fmt.Errorf("%s is not a backup: %w", file, err)
+		return note, badInput("%s is not a backup: %v", file, err)
 	}
-	err = json.NewDecoder(io.LimitReader(in, 1<<16)).Decode(&note)
-	if err := errors.Join(err, in.Close()); err != nil {
-		return note, fmt.Errorf("%s is not a backup: %w", file, err)
+	defer in.Close()
+	if err := json.NewDecoder(io.LimitReader(in, 1<<16)).Decode(&note); err != nil {
+		return note, badInput("%s is not a backup: %v", file, err)
 	}
 	if note.Format != format {
-		return note, fmt.Errorf("%s is a %q, not a %q", file, note.Format, format)
+		return note, badInput("%s is a %q, not a %q", file, note.Format, format)
 	}
+	return note, nil
+}
+
+// unpack checks a backup's note and puts its files in place. What was there before stays beside them, ending in .old.
+func unpack(file, format string, to map[string]string, limit int64) (note BackupNote, err error) {
+	if note, err = readNote(file, format); err != nil {
+		return note, err
+	}
+	z, err := zip.OpenReader(file)
+	if err != nil {
+		return note, err
+	}
+	defer z.Close()
 	for name, path := range to {
 		if err := unpackFile(&z.Reader, name, path+".new", limit); err != nil {
 			return note, err

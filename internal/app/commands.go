@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/leitplanke/leitplanke/internal/auth"
 	"github.com/leitplanke/leitplanke/internal/config"
 	"github.com/leitplanke/leitplanke/internal/lang"
+	"github.com/leitplanke/leitplanke/internal/problem"
 	"github.com/leitplanke/leitplanke/internal/register"
 )
 
@@ -52,7 +54,7 @@ type StopArgs struct {
 
 func runStop(ctx context.Context, a *App, by auth.Actor, args StopArgs) (None, error) {
 	if strings.TrimSpace(args.Reason) == "" {
-		return None{}, errors.New("a stop needs a reason")
+		return None{}, badInput("a stop needs a reason")
 	}
 	if err := a.Register.SetStop(ctx, by, args.Scope, args.Reason, args.On); err != nil {
 		return None{}, err
@@ -78,14 +80,16 @@ func runAccessNew(ctx context.Context, a *App, by auth.Actor, args AccessArgs) (
 		acc.Expires = args.Expires.UnixMicro()
 	}
 	switch {
-	case acc.ID == "" || acc.System == "" || (acc.Kind != register.Person && acc.Kind != register.Service):
-		return AccessKey{}, errors.New("a Zugang needs an id, a system, and the kind person or service")
+	case !config.ValidID(acc.ID):
+		return AccessKey{}, badInput("%q is not an id: letters and digits, and . _ - : or / between them", acc.ID)
+	case acc.System == "" || (acc.Kind != register.Person && acc.Kind != register.Service):
+		return AccessKey{}, badInput("a Zugang needs an id, a system, and the kind person or service")
 	case acc.Kind == register.Person:
 		if _, err := a.Users.ByLogin(ctx, acc.Owner); err != nil {
 			return AccessKey{}, err
 		}
 	case acc.Owner != "":
-		return AccessKey{}, errors.New("a Zugang of the kind service has no owner")
+		return AccessKey{}, badInput("a Zugang of the kind service has no owner")
 	}
 	key, err := a.Register.AddAccess(ctx, by, acc, a.keys.pepper)
 	if err != nil {
@@ -202,6 +206,10 @@ func mistakes(err error) error {
 func (a *App) Import(ctx context.Context, by auth.Actor, want *register.State, prune, dry bool) (Imported, error) {
 	out := Imported{Changes: []register.Change{}, Keys: []string{}}
 	dir := filepath.Dir(a.Config.File)
+	have, err := a.Register.Load(ctx)
+	if err != nil {
+		return out, err
+	}
 	for i := range want.Access {
 		x := &want.Access[i]
 		x.Owner = strings.ToLower(x.Owner)
@@ -209,6 +217,14 @@ func (a *App) Import(ctx context.Context, by auth.Actor, want *register.State, p
 			if _, err := a.Users.ByLogin(ctx, x.Owner); err != nil {
 				return out, err
 			}
+		}
+		if x.Key == "" { // the key that is registered stays
+			i := slices.IndexFunc(have.Access, func(h register.Access) bool { return h.ID == x.ID && h.Revoked == 0 })
+			if i < 0 {
+				return out, badInput("key of %s is missing: there is no such Zugang yet; write key: \"file:%s.key\", and a new one is made", x.ID, x.ID)
+			}
+			x.Hash, x.Key = have.Access[i].Hash, have.Access[i].Key
+			continue
 		}
 		key, err := config.ReadSecret(dir, x.Key)
 		if name, ok := strings.CutPrefix(x.Key, "file:"); ok && errors.Is(err, os.ErrNotExist) {
@@ -230,10 +246,6 @@ func (a *App) Import(ctx context.Context, by auth.Actor, want *register.State, p
 		x.Hash = register.HashKey(a.keys.pepper, key)
 	}
 	if dry {
-		have, err := a.Register.Load(ctx)
-		if err != nil {
-			return out, err
-		}
 		have.Normal()
 		want.Normal()
 		if err := want.Onto(have); err != nil {
@@ -267,6 +279,7 @@ func runExport(ctx context.Context, a *App, _ auth.Actor, _ None) (Text, error) 
 
 // ListArgs say which entries to list.
 type ListArgs struct {
+	Log   int // ordinal; 0 = the current one
 	Since uint64
 	Type  string
 	Limit int
@@ -274,12 +287,16 @@ type ListArgs struct {
 
 func runLogList(ctx context.Context, a *App, _ auth.Actor, args ListArgs) ([]Entry, error) {
 	list := []Entry{}
+	log := args.Log
+	if log == 0 {
+		log = a.Log.Ordinal()
+	}
 	limit := args.Limit
 	if limit <= 0 || limit > 100_000 {
 		limit = 1000
 	}
 	for n := args.Since; len(list) < limit; {
-		some, err := a.Log.Since(ctx, a.Log.Ordinal(), n, 500)
+		some, err := a.Log.Since(ctx, log, n, 500)
 		if err != nil {
 			return nil, err
 		}
@@ -288,7 +305,7 @@ func runLogList(ctx context.Context, a *App, _ auth.Actor, args ListArgs) ([]Ent
 		}
 		for _, e := range some {
 			n = e.N + 1
-			x, err := entryOf(a.Log.Ordinal(), e.N, e.Leaf)
+			x, err := entryOf(log, e.N, e.Leaf)
 			if err != nil {
 				return nil, err
 			}
@@ -342,7 +359,7 @@ func runErase(ctx context.Context, a *App, by auth.Actor, args EraseArgs) (Erase
 		return Erased{}, fmt.Errorf("%s belongs to a log that was ended by a fork; its content cannot be erased by this way", args.ID)
 	}
 	if strings.TrimSpace(args.Ground) == "" {
-		return Erased{}, errors.New("an erasure needs a ground")
+		return Erased{}, badInput("an erasure needs a ground")
 	}
 	e, err := a.Log.Erase(ctx, n, args.Ground, by.Name)
 	if err != nil {
@@ -353,12 +370,29 @@ func runErase(ctx context.Context, a *App, by auth.Actor, args EraseArgs) (Erase
 
 // EvidenceArgs say what an evidence bundle is about.
 type EvidenceArgs struct {
+	Log      int       // ordinal; 0 = the current one
 	From, To time.Time // zero = open
 	System   string
 	Version  string
 }
 
 func runEvidence(ctx context.Context, a *App, by auth.Actor, args EvidenceArgs, w io.Writer) error {
-	_, err := a.Log.Export(ctx, audit.ExportOptions{From: args.From, To: args.To, System: args.System, Version: args.Version, Actor: by.Name}, w)
+	_, err := a.Log.Export(ctx, audit.ExportOptions{Log: args.Log, From: args.From, To: args.To, System: args.System, Version: args.Version, Actor: by.Name}, w)
 	return err
+}
+
+// BadInput is wrong input to a command: what, where, and how to mend it. The exit code says so too.
+type BadInput struct{ Text string }
+
+func (e BadInput) Error() string { return e.Text }
+
+func badInput(format string, args ...any) error { return BadInput{fmt.Sprintf(format, args...)} }
+
+// IsBadInput reports whether an error is about what was given to a command, and not about the answer.
+func IsBadInput(err error) bool {
+	if _, ok := errors.AsType[BadInput](err); ok || errors.Is(err, audit.ErrNotFound) {
+		return true
+	}
+	p, ok := errors.AsType[*problem.Error](err)
+	return ok && (p.Kind == problem.KindInvalid || p.Kind == problem.KindNotFound)
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -70,7 +71,7 @@ func MakeDemo(dir, addr string) (*config.Server, error) {
 		return nil, err
 	}
 	file := filepath.Join(dir, "leitplanke.yaml")
-	text := fmt.Sprintf("# The demo. Everything in this folder is made up and may be deleted.\nname: demo.leitplanke\norganisation: %q\nlisten: %q\ndata: data\nkeys: keys\nmark: mark/checkpoint\nlimits: {min_free_mib: 64}\n", demoOrg, addr)
+	text := fmt.Sprintf("# The demo. Everything in this folder is made up and may be deleted.\nname: demo.leitplanke\norganisation: %q\nlisten: %q\npublic_url: %q\ndata: data\nkeys: keys\nmark: mark/checkpoint\nlimits: {min_free_mib: 64}\n", demoOrg, addr, DemoURL(addr))
 	if err := audit.WriteFile(file, []byte(text)); err != nil {
 		return nil, err
 	}
@@ -78,6 +79,15 @@ func MakeDemo(dir, addr string) (*config.Server, error) {
 		return nil, err
 	}
 	return config.LoadServer(file)
+}
+
+// DemoURL is how people reach a demo that listens on that address: by name on this machine, so that cookies and links agree.
+func DemoURL(addr string) string {
+	host, port, err := net.SplitHostPort(addr)
+	if ip := net.ParseIP(host); err == nil && (host == "" || (ip != nil && (ip.IsLoopback() || ip.IsUnspecified()))) {
+		return "http://localhost:" + port
+	}
+	return "http://" + addr
 }
 
 // DemoPerson is somebody whom the demo lets one be.

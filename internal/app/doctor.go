@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/hex"
+	"fmt"
 	"net"
 	"net/url"
 	"os"
@@ -154,14 +155,23 @@ func doctorLog(ctx context.Context, c *config.Server, say func(State, string, ..
 		say(Red, "doctor.log_unread", "reason", err.Error())
 		return
 	}
-	for _, r := range reports {
-		if !r.OK {
-			say(Red, "doctor.log_bad", "origin", r.Origin, "what", r.FirstBad.What)
+	for i, r := range reports {
+		if !r.OK && i < len(reports)-1 { // ended by a fork, whose first entry says why
+			say(Yellow, "doctor.log_old", "origin", r.Origin, "what", badWords(r.FirstBad))
+		} else if !r.OK {
+			say(Red, "doctor.log_bad", "origin", r.Origin, "what", badWords(r.FirstBad))
 			return
 		}
 	}
 	r := reports[len(reports)-1]
 	say(Green, "doctor.log_good", "entries", r.Size, "open", r.Open)
+}
+
+func badWords(b *bundle.Bad) string {
+	if b.Entry == nil {
+		return b.What
+	}
+	return fmt.Sprintf("%d: %s", *b.Entry, b.What)
 }
 
 // doctorRegister looks at secrets by environment and tries to reach the providers.

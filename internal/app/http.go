@@ -28,6 +28,8 @@ func (a *App) Handler(pages http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /v1/chat/completions", a.Gateway.Chat)
 	mux.HandleFunc("GET /v1/models", a.Gateway.Models)
+	mux.HandleFunc("/v1/chat/completions", a.Gateway.NotAllowed("POST"))
+	mux.HandleFunc("/v1/models", a.Gateway.NotAllowed("GET, HEAD"))
 	mux.HandleFunc("/v1/", a.Gateway.NotFound)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", a.ready)

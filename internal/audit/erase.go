@@ -57,6 +57,14 @@ func (l *Log) Erase(ctx context.Context, n uint64, ground, actor string) (*Erasu
 			system = leaf.System
 			e.Entries = append(e.Entries, r.N)
 		}
+		var there int
+		err = tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM audit_entries WHERE log = $1 AND (n = $2 OR opening = $2) AND sealed IS NOT NULL`, l.log, int64(n)).Scan(&there)
+		if err != nil {
+			return err
+		}
+		if there == 0 {
+			return ErrErased
+		}
 		leaf := bundle.Leaf{Type: bundle.Erase, Ref: &n}
 		for _, k := range e.Entries {
 			leaf.Entries = append(leaf.Entries, bundle.Span{From: k, To: k + 1})

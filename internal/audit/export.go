@@ -66,9 +66,18 @@ func (l *Log) export(ctx context.Context, o ExportOptions, write func(*bundle.Pl
 	if err != nil {
 		return nil, err
 	}
+	if why := l.Refused(); why != "" {
+		m.Settings = append(m.Settings, bundle.Setting{Name: "log_refuses", Value: bundle.Plain(why)})
+	}
+	mark := ""
+	if o.Log == l.log {
+		if mark, err = stored.ReadMark(l.c.Mark); err != nil {
+			mark = "" // it is one of the things for which the log refuses
+		}
+	}
 	done := &Exported{Origin: signer.Name()}
 	err = l.c.DB.Snapshot(ctx, func(tx *db.Tx) error {
-		plan, err := stored.Plan(ctx, tx, o.Log, stored.Period{From: o.From, To: o.To, FromN: o.FromN, ToN: o.ToN}, &m, vkey, signer)
+		plan, err := stored.Plan(ctx, tx, o.Log, stored.Period{From: o.From, To: o.To, FromN: o.FromN, ToN: o.ToN}, &m, mark, vkey, signer)
 		if err != nil {
 			return err
 		}

@@ -37,6 +37,8 @@ var (
 	ErrUnknown = errors.New("whether the entry was written is not known")
 	// ErrEnded: the opening has an end already.
 	ErrEnded = errors.New("the call has an end already")
+	// ErrErased: the content is gone already.
+	ErrErased = errors.New("the content is gone already")
 	// ErrNotFound: there is no such entry.
 	ErrNotFound = errors.New("no such entry")
 )

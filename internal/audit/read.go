@@ -107,17 +107,27 @@ func moveCursor(ctx context.Context, tx *db.Tx, log int, n uint64) error {
 
 // RefreshEpoch reads the newest epoch from the head row.
 func (l *Log) RefreshEpoch(ctx context.Context) (uint64, error) {
-	h, err := stored.ReadHead(ctx, l.c.DB.Read(), l.log)
+	epoch, size, err := readEpoch(ctx, l.c.DB.Read(), l.log)
 	if err != nil {
 		return 0, err
 	}
-	l.epoch.Store(h.Epoch)
-	l.size.Store(h.Size)
-	return h.Epoch, nil
+	l.epoch.Store(epoch)
+	l.size.Store(size)
+	return epoch, nil
 }
 
 // EpochTx reads the newest epoch inside a transaction, so that it belongs to what the transaction reads beside it.
 func (l *Log) EpochTx(ctx context.Context, tx *db.Tx) (uint64, error) {
-	h, err := stored.ReadHead(ctx, tx.Tx, l.log)
-	return h.Epoch, err
+	epoch, _, err := readEpoch(ctx, tx.Tx, l.log)
+	return epoch, err
+}
+
+// readEpoch also reads a head row that does not agree with itself: pages and commands that only read go on. Without a head
+// row the epoch is 0, under which nothing opens.
+func readEpoch(ctx context.Context, q stored.Querier, log int) (epoch, size uint64, err error) {
+	err = q.QueryRowContext(ctx, `SELECT epoch, size FROM audit_head WHERE log = $1`, log).Scan(&epoch, &size)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, 0, nil
+	}
+	return epoch, size, err
 }

@@ -374,6 +374,15 @@ func (s *Store) Session(ctx context.Context, token string) (*User, error) {
 	return u, nil
 }
 
+// EndAll ends every session and voids every one-time link.
+func (s *Store) EndAll(ctx context.Context) error {
+	return s.db.Tx(ctx, func(tx *db.Tx) error {
+		_, err1 := tx.ExecContext(ctx, `DELETE FROM auth_sessions`)
+		_, err2 := tx.ExecContext(ctx, `DELETE FROM auth_links`)
+		return errors.Join(err1, err2)
+	})
+}
+
 // SignOut ends a session.
 func (s *Store) SignOut(ctx context.Context, token string) error {
 	_, err := s.db.Exec(ctx, `DELETE FROM auth_sessions WHERE hash = $1`, hashToken(token))

@@ -19,7 +19,6 @@ import (
 	"github.com/leitplanke/leitplanke/internal/audit"
 	"github.com/leitplanke/leitplanke/internal/auth"
 	"github.com/leitplanke/leitplanke/internal/config"
-	"github.com/leitplanke/leitplanke/internal/problem"
 )
 
 // Exit codes of the contract.
@@ -129,8 +128,7 @@ func isUse(err error) bool {
 	if errors.As(err, &use) || errors.Is(err, os.ErrNotExist) || errors.Is(err, audit.ErrNotFound) {
 		return true
 	}
-	p, ok := errors.AsType[*problem.Error](err)
-	return ok && (p.Kind == problem.KindInvalid || p.Kind == problem.KindNotFound)
+	return app.IsBadInput(err)
 }
 
 func usage(format string, args ...any) error { return useError{fmt.Errorf(format, args...)} }

@@ -22,6 +22,7 @@ type logCmd struct {
 }
 
 type logListCmd struct {
+	Log   int    `help:"Number of the log, where a fork ended an older one; default is the current one."`
 	Since uint64 `help:"First number."`
 	Type  string `help:"Type of entries: call.refuse, or call for all that begin so."`
 	Limit int    `help:"At most so many." default:"1000"`
@@ -32,7 +33,7 @@ type logListCmd struct {
 // Run lists entries.
 func (c *logListCmd) Run(e *env) error {
 	var list []app.Entry
-	if err := c.run(e, "log.list", app.ListArgs{Since: c.Since, Type: c.Type, Limit: c.Limit}, &list, nil); err != nil {
+	if err := c.run(e, "log.list", app.ListArgs{Log: c.Log, Since: c.Since, Type: c.Type, Limit: c.Limit}, &list, nil); err != nil {
 		return err
 	}
 	if c.JSON {
@@ -224,6 +225,10 @@ func (c *verifyCmd) Run(e *env) error {
 			printReport(e.out, r)
 		}
 	}
+	if worst.OK && c.Trust != "" && !reports[len(reports)-1].Trusted {
+		fmt.Fprintln(e.errOut, "nothing in the trust file confirms this log")
+		return errNo
+	}
 	if !worst.OK {
 		return errNo
 	}
@@ -292,6 +297,7 @@ func printReport(w io.Writer, r *bundle.Report) {
 type exportEvidenceCmd struct {
 	From   string `help:"First day, as 2026-11-01." placeholder:"DATE"`
 	To     string `help:"Last day, as 2026-11-30." placeholder:"DATE"`
+	Log    int    `help:"Number of the log, where a fork ended an older one; default is the current one."`
 	System string `help:"AI system that the bundle is about; all leaves of the period are in it all the same."`
 	Out    string `short:"o" required:"" help:"File (.zip)." placeholder:"FILE"`
 	place
@@ -299,7 +305,7 @@ type exportEvidenceCmd struct {
 
 // Run writes the bundle.
 func (c *exportEvidenceCmd) Run(e *env) error {
-	args := app.EvidenceArgs{System: c.System, Version: Version()}
+	args := app.EvidenceArgs{Log: c.Log, System: c.System, Version: Version()}
 	var err error
 	if c.From != "" {
 		if args.From, err = time.ParseInLocation(time.DateOnly, c.From, time.Local); err != nil {
@@ -346,6 +352,7 @@ func (c *restoreCmd) Run(e *env) error {
 		return err
 	}
 	fmt.Fprintf(e.errOut, "restored: %d entries of %s, backup of %s\n", note.Size, note.Origin, note.At.Local().Format(time.DateTime))
+	fmt.Fprintln(e.errOut, "all sessions and one-time links have ended; keys and stops are as they were at the time of the backup: look at access list and the stops. The replaced database lies beside it, ending in .old")
 	if forked {
 		fmt.Fprintln(e.errOut, "the mark knows a larger log than the backup has: the log goes on under a new origin, with an entry that says so")
 	}

@@ -83,7 +83,7 @@ func (c *demoCmd) Run(e *env) error {
 	if err != nil {
 		return errors.Join(err, a.Close(context.WithoutCancel(e.ctx)))
 	}
-	base := "http://localhost:" + c.Addr[strings.LastIndexByte(c.Addr, ':')+1:]
+	base := conf.PublicURL
 	curl := app.DemoCurl(base, key)
 	err = serve(e, a, app.PageOptions{Version: Version(), Demo: people, Curl: curl}, func() {
 		fmt.Fprintf(e.out, "Leitplanke demo (Demo-Modell, regelbasiert, kein LLM): %s\n\n", base)

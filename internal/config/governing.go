@@ -15,8 +15,8 @@ import (
 // Format is the first line of a file of what governs.
 const Format = "leitplanke.config/v1"
 
-// validID reports whether s can be an id: letters, digits, and . _ - : / inside.
-func validID(s string) bool {
+// ValidID reports whether s can be an id: letters, digits, and . _ - : / inside.
+func ValidID(s string) bool {
 	return len(s) <= 100 && regexp.MustCompile(`^[\p{L}\p{N}]([\p{L}\p{N}._:/-]*[\p{L}\p{N}])?$`).MatchString(s)
 }
 
@@ -67,7 +67,7 @@ func (g *governing) id(n *yaml.Node, kind string, to *string) {
 	if g.text(n, &s); s == "" {
 		return
 	}
-	if !validID(s) {
+	if !ValidID(s) {
 		g.at(n, "config.id", "value", s)
 		return
 	}
@@ -226,7 +226,7 @@ func (g *governing) access(n *yaml.Node) {
 		"system": {need: true, read: func(n *yaml.Node) { g.refer(n, "system", &a.System) }},
 		"kind":   {need: true, read: func(n *yaml.Node) { g.oneOf(n, &a.Kind, register.Person, register.Service) }},
 		"owner":  {read: func(n *yaml.Node) { owner = n; g.text(n, &a.Owner) }},
-		"key":    {need: true, read: func(n *yaml.Node) { key = n; g.text(n, &a.Key) }},
+		"key":    {read: func(n *yaml.Node) { key = n; g.text(n, &a.Key) }},
 	})
 	if a.Kind == register.Person && owner == nil {
 		g.at(n, "config.no_owner")

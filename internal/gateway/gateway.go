@@ -45,8 +45,9 @@ var path = []struct {
 // Exchange is one call on its way. Each field is written once, by the step that its comment names.
 type Exchange struct {
 	Credential string                  // newExchange: the key
-	Case       string                  // newExchange: X-Leitplanke-Case
-	Activity   string                  // newExchange: X-Leitplanke-Activity
+	own        http.Header             // newExchange: the caller's headers
+	Case       string                  // decode: X-Leitplanke-Case
+	Activity   string                  // decode: X-Leitplanke-Activity
 	Header     http.Header             // newExchange: headers that pass on to the provider
 	read       func() ([]byte, error)  // newExchange: reads the body
 	began      time.Time               // newExchange

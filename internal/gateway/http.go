@@ -10,6 +10,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/leitplanke/leitplanke/internal/lang"
 	"github.com/leitplanke/leitplanke/internal/problem"
 	"github.com/leitplanke/leitplanke/internal/wire/openai"
 )
@@ -36,6 +37,9 @@ func (g *Gateway) Chat(w http.ResponseWriter, r *http.Request) {
 			h[name] = values
 		}
 	}
+	if h.Get("Content-Type") == "" {
+		h.Set("Content-Type", "application/json")
+	}
 	h.Set("X-Leitplanke-Call", x.Opening.ID())
 	h.Set("X-Leitplanke-Verdict", x.Verdict)
 	w.WriteHeader(x.Reply.Status)
@@ -57,7 +61,11 @@ func (g *Gateway) tell(w http.ResponseWriter, x *Exchange, err error) {
 		w.Header().Set("X-Leitplanke-Call", entry.ID())
 		link = g.c.Link(entry.ID())
 	}
-	w.Header().Set("X-Leitplanke-Verdict", VerdictBlock)
+	verdict := VerdictBlock
+	if x.Opening != nil {
+		verdict = x.Verdict // it was let through, and something else went wrong
+	}
+	w.Header().Set("X-Leitplanke-Verdict", verdict)
 	openai.Refuse(w, p, link)
 }
 
@@ -75,6 +83,14 @@ func (g *Gateway) Models(w http.ResponseWriter, r *http.Request) {
 	p := problem.Of(err)
 	g.c.Metrics.Rejected(p.Code())
 	openai.Refuse(w, p, "")
+}
+
+// NotAllowed answers methods that a path below /v1 does not have.
+func (g *Gateway) NotAllowed(allow string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Allow", allow)
+		openai.Refuse(w, problem.New(problem.KindMethod, "method_not_allowed", "method", strings.ToValidUTF8(r.Method, "")), "")
+	}
 }
 
 // NotFound answers paths below /v1 that do not exist, in the dialect.
@@ -105,12 +121,7 @@ func (g *Gateway) newExchange(w http.ResponseWriter, r *http.Request) (x *Exchan
 		return x, done, tooMany(w)
 	}
 	releases = append(releases, func() { g.leave(x.Credential) })
-	if x.Case, err = ownHeader(r, "X-Leitplanke-Case"); err == nil {
-		x.Activity, err = ownHeader(r, "X-Leitplanke-Activity")
-	}
-	if err != nil {
-		return x, done, err
-	}
+	x.own = r.Header
 	for name, values := range r.Header {
 		if passOn(name) {
 			x.Header[name] = values
@@ -171,8 +182,8 @@ func credential(r *http.Request) (string, error) {
 }
 
 // ownHeader reads one of our request headers: percent-encoded UTF-8, at most 128 bytes.
-func ownHeader(r *http.Request, name string) (string, error) {
-	v := r.Header.Values(name)
+func ownHeader(h http.Header, name string) (string, error) {
+	v := h.Values(name)
 	if len(v) == 0 {
 		return "", nil
 	}
@@ -240,5 +251,5 @@ func (g *Gateway) readBody(w http.ResponseWriter, r *http.Request) (body []byte,
 }
 
 func tooLarge(limit int64) error {
-	return problem.TooLarge(problem.BodyTooLarge, "limit", limit>>20)
+	return problem.TooLarge(problem.BodyTooLarge, "limit", lang.Bytes(limit))
 }

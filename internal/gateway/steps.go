@@ -27,6 +27,15 @@ func (g *Gateway) decode(_ context.Context, x *Exchange) (err error) {
 	if x.Request != nil { // judged again
 		return nil
 	}
+	if x.Case, err = ownHeader(x.own, "X-Leitplanke-Case"); err == nil {
+		x.Activity, err = ownHeader(x.own, "X-Leitplanke-Activity")
+	}
+	if err == nil && len(x.own["X-Leitplanke-User"]) > 0 {
+		err = problem.Invalid("invalid_request.user").With("X-Leitplanke-User")
+	}
+	if err != nil {
+		return err
+	}
 	if x.Body, err = x.read(); err != nil {
 		return err
 	}
@@ -79,11 +88,18 @@ func (g *Gateway) decide(_ context.Context, x *Exchange) error {
 	}
 	if missing := g.c.Guard.Missing(readable, x.Report, mask); len(missing) > 0 {
 		x.Verdict, x.Rules = VerdictBlock, []string{"guards-ran"}
+		if missing[0].Reason == guard.ReasonSize || missing[0].Reason == guard.ReasonFindings {
+			return problem.TooLarge("body_too_large.part", "part", missing[0].Part).With(missing[0].Part)
+		}
 		return problem.Blocked(problem.GuardFailed).With(missing[0].Detector)
 	}
 	x.Verdict = VerdictAllow
-	for _, list := range x.Report.Findings {
+	for i, list := range x.Report.Findings {
 		for _, f := range list {
+			if p := x.Request.Parts[i]; x.Request.Raw[p.Start] != '"' && (f.Type == guard.TypeSecret || slices.Contains(mask, f.Type)) {
+				x.Verdict, x.Rules = VerdictBlock, []string{"parts-inspectable"}
+				return problem.Invalid("part_not_inspectable.number", "part", p.Name).With(p.Name)
+			}
 			switch {
 			case f.Type == guard.TypeSecret:
 				x.Verdict, x.Rules = VerdictRedact, add(x.Rules, "secrets-removed")

@@ -14,6 +14,7 @@ var doctorMessages = map[string]message{
 	"doctor.sync_failed":   {"dauerhaftes Schreiben geht nicht: {reason}", "durable writing fails: {reason}"},
 	"doctor.log_good":      {"Protokoll: {entries} Einträge, alle geprüft; {open} offene Aufrufe", "log: {entries} entries, all verified; {open} open calls"},
 	"doctor.log_bad":       {"Protokoll {origin} ist nicht in Ordnung: {what}", "log {origin} is not sound: {what}"},
+	"doctor.log_old":       {"Das frühere Protokoll {origin} endete mit einem Bruch: {what}", "the earlier log {origin} ended with a break: {what}"},
 	"doctor.log_unread":    {"Protokoll lässt sich nicht lesen: {reason}", "log cannot be read: {reason}"},
 	"doctor.mark_same":     {"Marke und Daten liegen auf demselben Datenträger. Ein zurückgespielter Stand beider fällt nicht auf; legen Sie die Marke woandershin (mark:).", "mark and data are on one file system. If both are rolled back nobody notices; put the mark elsewhere (mark:)."},
 	"doctor.mark_apart":    {"Marke liegt getrennt von den Daten", "mark is apart from the data"},

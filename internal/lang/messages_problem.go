@@ -99,6 +99,22 @@ var problemMessages = map[string]message{
 		"Aufruf abgelehnt: Dieser Zugang hat zu viele Aufrufe auf einmal gesendet. In {seconds} {seconds|Sekunde|Sekunden} geht es weiter.",
 		"Call refused: this key sent too many calls at once. It works again in {seconds} {seconds|second|seconds}.",
 	},
+	"problem.body_too_large.part": {
+		"Aufruf abgelehnt: Der Teil {part} ist zu lang oder enthält zu viele Funde, um ganz geprüft zu werden. Teilen Sie ihn auf mehrere Aufrufe auf.",
+		"Call refused: the part {part} is too long, or holds too many findings, to be inspected as a whole. Split it into several calls.",
+	},
+	"problem.part_not_inspectable.number": {
+		"Aufruf abgelehnt: Die Zahl in {part} ist ein personenbezogenes Kennzeichen und lässt sich als Zahl nicht maskieren. Senden Sie sie als Text in Anführungszeichen.",
+		"Call refused: the number in {part} identifies a person and cannot be masked as a number. Send it as text, in quotes.",
+	},
+	"problem.invalid_request.user": {
+		"Aufruf abgelehnt: X-Leitplanke-User ist für diesen Zugang nicht vorgesehen. Lassen Sie den Header weg.",
+		"Call refused: X-Leitplanke-User is not provided for this key. Leave the header out.",
+	},
+	"problem.method_not_allowed": {
+		"Diese Adresse kennt die Methode {method} nicht.",
+		"This address does not know the method {method}.",
+	},
 	"problem.record_unavailable": {
 		"Aufruf abgelehnt: Das Protokoll kann nicht geschrieben werden, und ohne Eintrag gibt es keinen Aufruf. Die IT sieht den Grund mit „leitplanke doctor“; danach geht derselbe Aufruf wieder.",
 		"Call refused: the log cannot be written, and without an entry there is no call. IT sees the reason with “leitplanke doctor”; after that the same call works again.",

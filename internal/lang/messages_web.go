@@ -32,6 +32,7 @@ var webMessages = map[string]message{
 	"web.error.title.too_large":       {"Zu groß", "Too large"},
 	"web.error.title.too_many":        {"Zu viele Anfragen", "Too many requests"},
 	"web.error.title.upstream":        {"Keine Antwort vom Anbieter", "No answer from the provider"},
+	"web.error.title.method":          {"Diese Methode gibt es hier nicht", "This method does not exist here"},
 	"web.error.title.unavailable":     {"Zurzeit nicht möglich", "Not possible at the moment"},
 
 	"nav.prove":        {"Prüfen", "Prove"},

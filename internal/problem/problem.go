@@ -26,6 +26,7 @@ const (
 	KindTooMany                     // too often; Retry-After says when again
 	KindUnavailable                 // cannot be done now, for instance because the log cannot be written
 	KindUpstream                    // the provider gave no usable answer
+	KindMethod                      // the address does not know this method
 )
 
 // String returns the kind's name for logs and metrics.
@@ -51,6 +52,8 @@ func (k Kind) String() string {
 		return "unavailable"
 	case KindUpstream:
 		return "upstream"
+	case KindMethod:
+		return "method"
 	default:
 		return "internal"
 	}

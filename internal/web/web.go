@@ -67,6 +67,8 @@ func Status(k problem.Kind) int {
 		return http.StatusTooManyRequests
 	case problem.KindUpstream:
 		return http.StatusBadGateway
+	case problem.KindMethod:
+		return http.StatusMethodNotAllowed
 	case problem.KindUnavailable:
 		return http.StatusServiceUnavailable
 	default:

@@ -1,6 +1,7 @@
 package stored
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -32,9 +33,10 @@ type Period struct {
 }
 
 // Plan plans the evidence bundle of a log in a snapshot of the database: it completes the manifest and finds the files.
-// The snapshot has to last until the plan is written.
-func Plan(ctx context.Context, tx *db.Tx, log int, o Period, m *bundle.Manifest, vkey string, signer note.Signer) (*bundle.Plan, error) {
-	x := &exporter{ctx: ctx, tx: tx, log: log, system: m.System}
+// The snapshot has to last until the plan is written. mark is a signed note of the log, or empty: entries that it or a stored
+// checkpoint covers and that are not there become entries that a verifier names.
+func Plan(ctx context.Context, tx *db.Tx, log int, o Period, m *bundle.Manifest, mark, vkey string, signer note.Signer) (*bundle.Plan, error) {
+	x := &exporter{ctx: ctx, tx: tx, log: log, system: m.System, mark: mark}
 	if err := x.begin(m, o, vkey); err != nil {
 		return nil, err
 	}
@@ -48,6 +50,7 @@ type exporter struct {
 	tx     *db.Tx
 	log    int
 	system string
+	mark   string
 	size   uint64
 	latest string
 	older  []bundle.Signed
@@ -67,6 +70,10 @@ func (x *exporter) begin(m *bundle.Manifest, o Period, vkey string) error {
 	if err != nil {
 		return err
 	}
+	if x.mark != "" && !slices.ContainsFunc(list, func(s bundle.Signed) bool { return s.Note == x.mark }) {
+		list = append(list, bundle.Signed{Size: claimedSize(x.mark), Note: x.mark})
+		slices.SortStableFunc(list, func(a, b bundle.Signed) int { return cmp.Compare(a.Size, b.Size) })
+	}
 	v, err := note.NewVerifier(vkey)
 	if err != nil {
 		return err
@@ -74,9 +81,6 @@ func (x *exporter) begin(m *bundle.Manifest, o Period, vkey string) error {
 	for len(list) > 0 && x.latest == "" {
 		s := list[len(list)-1]
 		list = list[:len(list)-1]
-		if s.Size > uint64(last.Int64)+1 {
-			continue
-		}
 		if cp, err := bundle.OpenCheckpoint(s.Note, note.VerifierList(v)); err == nil && cp.Size == s.Size && cp.Origin == v.Name() && cp.Size > 0 {
 			x.size, x.latest, m.Size, m.Root = cp.Size, s.Note, cp.Size, cp.Root.String()
 		}

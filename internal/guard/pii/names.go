@@ -167,7 +167,7 @@ const (
 	mostTitles    = 8
 )
 
-// titles skips academic and official titles.
+// titles skips academic and official titles, and forms of address behind a label.
 func titles(s string, i int) int {
 	for range mostTitles {
 		w := wordFrom(s, i)
@@ -185,6 +185,10 @@ func titles(s string, i int) int {
 		case text == "Dipl-Ing" || text == "Dipl":
 			for next < len(s) && s[next] != ' ' && s[next] != '\n' {
 				next++
+			}
+		case text == "Fr" || text == "Hr" || text == "Hrn":
+			if next == w.end { // without the point it is a name
+				return i
 			}
 		case isTitle(text):
 			if strings.HasPrefix(s[next:], "-Ing.") {

@@ -102,6 +102,7 @@ func TestExamples(t *testing.T) {
 }
 
 var personExamples = []string{
+	"Bearbeiter: Fr. [[Lechner]]", "Sachbearbeiter: Hr. Dipl.-Ing. [[Stefan Öttl]]", "Ansprechpartner: Hrn. [[Bauer]]",
 	"Sehr geehrte Frau Dr. [[Katharina Brenner]], bitte", "Sehr geehrter Herr [[Müller-Lüdenscheidt]],", "Herrn\n[[Max Mustermann]]\nLindenweg 12", "Herr Prof. Dr. [[Wałęsa]] kam", "Frau [[von der Leyen]] sagte",
 	"Frau [[Şahin]] und Herr [[Öztürk]] kommen", "Herr und Frau [[Schmidt]]", "Mein Name ist [[Jürgen Müller]] und ich wohne", "My name is [[John Smith]].", "ich heiße [[Ayşe Yılmaz]]",
 	"Mit freundlichen Grüßen\n[[Max Mustermann]]", "Mit freundlichen Grüßen,\n\ni. A. [[K. Brenner]]\nStadtwerke", "Viele Grüße\nIhre [[Petra Schulz]]", "MfG [[Müller]]", "Kind regards,\n[[Jane Doe]]\n",

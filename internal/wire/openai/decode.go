@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/leitplanke/leitplanke/internal/chat"
 	"github.com/leitplanke/leitplanke/internal/problem"
@@ -47,8 +48,14 @@ func DecodeChat(raw []byte) (*chat.Request, error) {
 		}
 		count++
 	}
-	if count == 0 || count > maxMessages {
+	if count == 0 {
+		return nil, problem.Invalid("invalid_request.field", "field", "messages").With("messages")
+	}
+	if count > maxMessages {
 		return nil, problem.Invalid("invalid_request.count", "field", "messages", "n", maxMessages).With("messages")
+	}
+	if stream := root.Get("stream"); stream.Exists() && stream.Kind() != rawjson.Bool && stream.Kind() != rawjson.Null {
+		return nil, problem.Invalid("invalid_request.field", "field", "stream").With("stream")
 	}
 	r.Stream, _ = root.Get("stream").Bool()
 	for _, name := range [...]string{"max_completion_tokens", "max_tokens"} {
@@ -58,7 +65,10 @@ func DecodeChat(raw []byte) (*chat.Request, error) {
 	}
 	w := walker{}
 	for key, v := range root.Fields() {
-		switch name := key.Text(); name {
+		w.role = chat.RoleUser
+		name := key.Text()
+		w.key("", name, key)
+		switch name {
 		case "model", "stream", "stream_options":
 		case "messages":
 			i := 0
@@ -164,6 +174,8 @@ func (w *walker) value(path, key string, v rawjson.Value) {
 			return
 		}
 		w.add(path, chat.KindText, v)
+	case rawjson.Number:
+		w.number(path, key, v)
 	case rawjson.Array:
 		i := 0
 		for item := range v.Items() {
@@ -178,6 +190,7 @@ func (w *walker) value(path, key string, v rawjson.Value) {
 		}
 		for k, f := range v.Fields() {
 			name := k.Text()
+			w.key(path, name, k)
 			switch {
 			case (name == "function" || name == "function_call" || name == "custom") && f.Kind() == rawjson.Object && w.role != chat.RoleSchema:
 				w.call(path+"."+name, f)
@@ -189,10 +202,45 @@ func (w *walker) value(path, key string, v rawjson.Value) {
 	}
 }
 
+// digitsThatCount is how many digits make a number, or a key, worth a look: the shortest identifier has seven.
+const digitsThatCount = 7
+
+// number makes a part of a number that is long enough to identify somebody. A guard reads it; it cannot be masked in place,
+// because its type would change.
+func (w *walker) number(path, key string, v rawjson.Value) {
+	switch key {
+	case "seed", "max_tokens", "max_completion_tokens", "created":
+		return
+	}
+	raw := v.Raw()
+	if digits(string(raw)) >= digitsThatCount {
+		start, end := v.Span()
+		w.parts = append(w.parts, chat.Part{Name: path, Role: w.role, Kind: chat.KindText, Text: chat.Text(raw), Start: start, End: end})
+	}
+}
+
+// key makes a part of a name in an object that can be more than a name.
+func (w *walker) key(path, name string, k rawjson.Value) {
+	if strings.ContainsRune(name, '@') || digits(name) >= digitsThatCount {
+		w.add(path+" (key)", chat.KindText, k)
+	}
+}
+
+func digits(s string) (n int) {
+	for i := range len(s) {
+		if s[i] >= '0' && s[i] <= '9' {
+			n++
+		}
+	}
+	return n
+}
+
 // call reads a tool call: its arguments are a JSON document in a string, its name belongs to the protocol.
 func (w *walker) call(path string, f rawjson.Value) {
 	for k, v := range f.Fields() {
-		switch name := k.Text(); {
+		name := k.Text()
+		w.key(path, name, k)
+		switch {
 		case name == "name":
 		case name == "arguments" && v.Kind() == rawjson.String:
 			w.add(path+".arguments", chat.KindArguments, v)

@@ -61,7 +61,7 @@ func TestDecodeRefuses(t *testing.T) {
 	ran := 0
 	for body, key := range map[string]string{
 		``: "invalid_request.json", `[]`: "invalid_request.object", `{}`: "invalid_request.field", `{"model":1,"messages":[]}`: "invalid_request.field",
-		`{"model":"m","messages":{}}`: "invalid_request.field", `{"model":"m","messages":[]}`: "invalid_request.count", `{"model":"m","messages":["x"]}`: "invalid_request.field",
+		`{"model":"m","messages":{}}`: "invalid_request.field", `{"model":"m","messages":[]}`: "invalid_request.field", `{"model":"m","messages":["x"]}`: "invalid_request.field",
 		`{"model":"m","messages":[{"content":"x"}]}`:                                                                       "invalid_request.field",
 		`{"model":"m","messages":[{"role":"user","content":"x"}],"model":"n"}`:                                             "invalid_request.json",
 		`{"model":"m","messages":[{"role":"user","content":"\ud800"}]}`:                                                    "invalid_request.json",

@@ -37,13 +37,15 @@ func Status(p *problem.Error) int {
 		return http.StatusServiceUnavailable
 	case problem.KindUpstream:
 		return http.StatusBadGateway
+	case problem.KindMethod:
+		return http.StatusMethodNotAllowed
 	}
 	return http.StatusInternalServerError
 }
 
 func errorType(status int) string {
 	switch status {
-	case http.StatusBadRequest, http.StatusNotFound, http.StatusRequestEntityTooLarge:
+	case http.StatusBadRequest, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusRequestEntityTooLarge:
 		return "invalid_request_error"
 	case http.StatusUnauthorized:
 		return "authentication_error"
@@ -76,7 +78,9 @@ func Refuse(w http.ResponseWriter, p *problem.Error, link string) {
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("X-Leitplanke-Code", p.Code())
-	h.Set("X-Should-Retry", "false")
+	if p.Kind != problem.KindUpstream { // what went wrong behind the gate may go right the next time, as without it
+		h.Set("X-Should-Retry", "false")
+	}
 	w.WriteHeader(status)
 	w.Write(append(body, '\n')) // the client may be gone
 }
