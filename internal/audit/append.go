@@ -307,7 +307,7 @@ func (l *Log) commit(ctx context.Context, batch []*pending) error {
 }
 
 // maxFresh bounds the hashes that are kept for the signer: some seconds of full load.
-const maxFresh = 1 << 18
+const maxFresh = 1 << 16
 
 // feed keeps the hashes of entries that this goroutine has just committed, so that the signer need not read them back.
 func (l *Log) feed(add []*pending) {
@@ -325,7 +325,7 @@ func (l *Log) feed(add []*pending) {
 	}
 }
 
-// takeFresh returns the kept hashes from number n on, up to number to.
+// takeFresh returns the kept hashes from number n on, up to number to, and forgets them and those before.
 func (l *Log) takeFresh(n, to uint64) []bundle.Hash {
 	l.freshMu.Lock()
 	defer l.freshMu.Unlock()
@@ -333,7 +333,9 @@ func (l *Log) takeFresh(n, to uint64) []bundle.Hash {
 	if n < l.freshFrom || n >= end {
 		return nil
 	}
-	return slices.Clone(l.fresh[n-l.freshFrom : min(to, end)-l.freshFrom])
+	taken := slices.Clone(l.fresh[n-l.freshFrom : min(to, end)-l.freshFrom])
+	l.freshFrom, l.fresh = n+uint64(len(taken)), slices.Clone(l.fresh[n-l.freshFrom+uint64(len(taken)):])
+	return taken
 }
 
 // current leaves out the openings that were judged under another epoch, and marks them.
