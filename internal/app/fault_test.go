@@ -81,13 +81,14 @@ func TestFailpoints(t *testing.T) {
 			if a.status != 200 {
 				t.Errorf("%s: %d %s", step, a.status, a.body)
 			}
+		case step == "append.settle": // reached only behind an unknown commit, see TestUnknownCommit
 		case strings.HasPrefix(step, "key."):
 		default: // signing is off the path of the call: it fails by itself and is tried again
 			if a.status != 200 || !errors.Is(ckErr, errInjected) {
 				t.Errorf("%s: %d, checkpoint %v", step, a.status, ckErr)
 			}
 		}
-		opened := step == "append.commit.after" || step == "close.before" || step == "close.after" || strings.HasPrefix(step, "sign") || strings.HasPrefix(step, "mark") || strings.HasPrefix(step, "checkpoint") || strings.HasPrefix(step, "key.")
+		opened := step == "append.commit.after" || step == "append.settle" || step == "close.before" || step == "close.after" || strings.HasPrefix(step, "sign") || strings.HasPrefix(step, "mark") || strings.HasPrefix(step, "checkpoint") || strings.HasPrefix(step, "key.")
 		if left := h.received() > before; left != opened {
 			t.Errorf("%s: the call left the house: %v", step, left)
 		}
@@ -304,4 +305,36 @@ func TestClientLeaves(t *testing.T) {
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
+}
+
+// TestUnknownCommit: the commit's answer is lost and the database cannot be asked. The caller learns that nothing is
+// recorded, nothing leaves, and the opening, which is in the log after all, is ended once the database answers.
+func TestUnknownCommit(t *testing.T) {
+	var lost, away atomic.Bool
+	h := openHouse(t, func(o *Options) {
+		o.Fail = func(step string) error {
+			if (step == "append.commit.after" && lost.Load()) || (step == "append.settle" && away.Load()) {
+				return errInjected
+			}
+			return nil
+		}
+	})
+	before := h.received()
+	lost.Store(true)
+	away.Store(true)
+	a := h.post(t, h.key, chatBody("demo-echo", "x"))
+	if a.status != 503 || h.received() != before {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	lost.Store(false)
+	away.Store(false)
+	for at := time.Now(); h.verify(t).Open > 0; time.Sleep(20 * time.Millisecond) {
+		if time.Since(at) > 10*time.Second {
+			t.Fatal("the lost opening has no end")
+		}
+	}
+	if a := h.post(t, h.key, chatBody("demo-echo", "x")); a.status != 200 {
+		t.Errorf("afterwards: %d", a.status)
+	}
+	h.verify(t)
 }

@@ -56,7 +56,7 @@ func (h *health) set(rep *bundle.Report, at time.Time, took time.Duration) {
 	defer h.mu.Unlock()
 	h.last = ui.LogHealth{Newest: max(rep.Size, 1) - 1, Entries: rep.Size, CheckedAt: at, CheckTook: took}
 	if rep.FirstBad != nil {
-		n := rep.Size
+		n := max(rep.Size, 1) - 1
 		if rep.FirstBad.Entry != nil {
 			n = *rep.FirstBad.Entry
 		}

@@ -72,11 +72,7 @@ func (l *Log) abandoned(p *pending) {
 		if p.err != nil {
 			return
 		}
-		n := p.receipt.N
-		leaf := bundle.Leaf{Type: bundle.CallAbort, Ref: &n, Code: "record_late"}
-		if _, err := l.Append(context.Background(), Record{Leaf: leaf}); err != nil && !errors.Is(err, ErrEnded) {
-			l.c.Log.Error("a late opening could not be ended", "entry", p.receipt.ID(), "error", err)
-		}
+		l.abort(p.receipt)
 	}()
 }
 
@@ -184,8 +180,9 @@ func (l *Log) commitRetry(batch []*pending) (err error) {
 			return err
 		}
 		if commit, ok := errors.AsType[*db.CommitError](err); ok && !db.IsFull(err) && !db.IsBusy(err) {
-			written, scanErr := l.settle(ctx, batch)
+			written, scanErr := l.settle(ctx, batch, l.size.Load())
 			if scanErr != nil {
+				l.endLost(batch)
 				return errors.Join(commit, scanErr)
 			}
 			if written {
@@ -205,9 +202,55 @@ func (l *Log) commitRetry(batch []*pending) (err error) {
 	return err
 }
 
+// endLost ends the openings of a batch of which nobody knows whether it was written, once the database answers again. Their
+// callers have been told that nothing was recorded, so no call went on.
+func (l *Log) endLost(batch []*pending) {
+	var lost []*pending
+	for _, p := range batch {
+		if p.typ == bundle.CallOpen {
+			lost = append(lost, &pending{prepared: p.prepared})
+		}
+	}
+	if len(lost) == 0 {
+		return
+	}
+	from := l.size.Load()
+	l.done.Go(func() {
+		for wait := 100 * time.Millisecond; ; wait = min(2*wait, 10*time.Second) {
+			select {
+			case <-time.After(wait):
+			case <-l.stopped: // the next process ends what is open
+				return
+			}
+			ctx, cancel := context.WithTimeout(context.Background(), commitTimeout)
+			_, err := l.settle(ctx, lost, from)
+			cancel()
+			if err == nil {
+				break
+			}
+		}
+		for _, p := range lost {
+			if p.receipt.Log != 0 {
+				l.abort(p.receipt)
+			}
+		}
+	})
+}
+
+// abort ends an opening whose call did not go on.
+func (l *Log) abort(r Receipt) {
+	leaf := bundle.Leaf{Type: bundle.CallAbort, Ref: &r.N, Code: "record_late"}
+	if _, err := l.Append(context.Background(), Record{Leaf: leaf}); err != nil && !errors.Is(err, ErrEnded) {
+		l.c.Log.Error("a late opening could not be ended", "entry", r.ID(), "error", err)
+	}
+}
+
 // settle finds out whether a commit with an unknown outcome reached the log: the batch's entries carry random events.
 // Taking the head row first waits until the lost transaction is over.
-func (l *Log) settle(ctx context.Context, batch []*pending) (written bool, err error) {
+func (l *Log) settle(ctx context.Context, batch []*pending, size uint64) (written bool, err error) {
+	if err := l.fail("append.settle"); err != nil {
+		return false, err
+	}
 	err = l.c.DB.Tx(ctx, func(tx *db.Tx) error {
 		h, err := lockHead(ctx, tx.Tx, l.log)
 		if err != nil {
@@ -219,7 +262,7 @@ func (l *Log) settle(ctx context.Context, batch []*pending) (written bool, err e
 				want[p.event] = p
 			}
 		}
-		from := int64(h.Size) - 4*maxBatch
+		from := int64(size) - 4*maxBatch // where the log was when this process last saw it, and some more
 		rows, err := tx.QueryContext(ctx, `SELECT n, leaf FROM audit_entries WHERE log = $1 AND n >= $2 ORDER BY n`, l.log, from)
 		if err != nil {
 			return err

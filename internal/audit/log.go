@@ -61,7 +61,7 @@ type Config struct {
 // Steps are the durable steps of the log at which tests inject faults, in the order in which they happen.
 func Steps() []string {
 	return []string{
-		"append.begin", "append.commit.before", "append.commit.after",
+		"append.begin", "append.commit.before", "append.commit.after", "append.settle",
 		"sign.before", "mark.before", "mark.after", "checkpoint.before", "checkpoint.after",
 		"key.destroy.before", "key.destroy.after",
 	}
