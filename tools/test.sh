@@ -57,8 +57,10 @@ for n in failed:
     print('--- FAIL', short(n[0]), n[1]); print(''.join(out[n])[-6000:])
 for p, (a, s) in sorted(packages.items()):
     if a != 'skip': print('%-5s %6.1f s  %s' % (a, s, short(p)))
-print('\n%d tests passed, %d failed, %d skipped' % (tests['pass'], tests['fail'], tests['skip']))
-for (p, t), why in sorted(skipped.items()): print('skipped: %s %s: %s' % (short(p), t, why))
-if not skipped: print('nothing was skipped')
+print('\n%d tests passed, %d failed, %d did not run' % (tests['pass'], tests['fail'], tests['skip']))
+soak = {n: why for n, why in skipped.items() if 'LEITPLANKE_SOAK' in why}
+for (p, t), why in sorted(skipped.items()):
+    print('%s: %s %s: %s' % ('left to make soak' if (p, t) in soak else 'skipped', short(p), t, why))
+if len(soak) == len(skipped): print('nothing else was skipped')
 PY
 exit $status
