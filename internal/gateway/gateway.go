@@ -212,8 +212,8 @@ func (g *Gateway) land(s *release.Snapshot) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for x := range g.flying {
-		if s.Stopped(x.Grant) {
-			x.cancel(problem.Blocked(problem.SystemStopped, "system", x.Grant.System.Name).With(x.Grant.System.ID))
+		if stop := s.Stopped(x.Grant); stop != nil {
+			x.cancel(stop)
 		}
 	}
 }

@@ -19,6 +19,14 @@ var problemMessages = map[string]message{
 		"Aufruf abgelehnt: Das KI-System {system} ist angehalten. Wer es angehalten hat und warum, steht in den Nachweisen. Sobald der Stopp aufgehoben ist, geht derselbe Aufruf wieder.",
 		"Call refused: the AI system {system} is stopped. Who stopped it and why stands in the evidence. Once the stop is lifted, the same call works again.",
 	},
+	"problem.system_stopped.all": {
+		"Aufruf abgelehnt: Alle KI-Systeme sind angehalten. Wer sie angehalten hat und warum, steht in den Nachweisen. Sobald der Stopp aufgehoben ist, geht derselbe Aufruf wieder.",
+		"Call refused: all AI systems are stopped. Who stopped them and why stands in the evidence. Once the stop is lifted, the same call works again.",
+	},
+	"problem.system_stopped.access": {
+		"Aufruf abgelehnt: Dieser Zugang ist angehalten. Wer ihn angehalten hat und warum, steht in den Nachweisen. Sobald der Stopp aufgehoben ist, geht derselbe Aufruf wieder.",
+		"Call refused: this key is stopped. Who stopped it and why stands in the evidence. Once the stop is lifted, the same call works again.",
+	},
 	"problem.system_unknown": {
 		"Aufruf abgelehnt: Dieser Zugang gehört zu keinem eingetragenen KI-System ({system}). Lassen Sie das System eintragen oder verwenden Sie den Schlüssel eines eingetragenen Systems.",
 		"Call refused: this key belongs to no registered AI system ({system}). Have the system registered, or use the key of a registered one.",

@@ -76,15 +76,23 @@ func (s *Snapshot) Admit(keyHash []byte, now time.Time) (*Grant, error) {
 		g.System = &register.System{ID: a.System}
 		return g, problem.Blocked(problem.SystemUnknown, "system", a.System).With(a.System)
 	}
-	if s.Stopped(g) {
-		return g, problem.Blocked(problem.SystemStopped, "system", g.System.Name).With(g.System.ID)
+	if p := s.Stopped(g); p != nil {
+		return g, p
 	}
 	return g, nil
 }
 
-// Stopped reports whether a stop covers the grant.
-func (s *Snapshot) Stopped(g *Grant) bool {
-	return s.stops[register.ScopeAll] || s.stops["system/"+g.System.ID] || s.stops["access/"+g.Access.ID]
+// Stopped says which stop covers the grant, nil where none does.
+func (s *Snapshot) Stopped(g *Grant) *problem.Error {
+	switch {
+	case s.stops[register.ScopeAll]:
+		return problem.Blocked("system_stopped.all")
+	case s.stops["system/"+g.System.ID]:
+		return problem.Blocked(problem.SystemStopped, "system", g.System.Name).With(g.System.ID)
+	case s.stops["access/"+g.Access.ID]:
+		return problem.Blocked("system_stopped.access")
+	}
+	return nil
 }
 
 // Route finds where a name that the caller used leads: an alias of the system, or one of its models.

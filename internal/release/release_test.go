@@ -63,9 +63,9 @@ func TestAdmit(t *testing.T) {
 		{"revoked and stopped", "revoked", 0, []string{"all"}, problem.InvalidAPIKey, false},
 		{"no system", "lost", 0, nil, problem.SystemUnknown, true},
 		{"no system, all stopped", "lost", 0, []string{"all"}, problem.SystemUnknown, true},
-		{"all stopped", "good", 0, []string{"all"}, problem.SystemStopped, true},
+		{"all stopped", "good", 0, []string{"all"}, "system_stopped.all", true},
 		{"system stopped", "good", 0, []string{"system/s1"}, problem.SystemStopped, true},
-		{"Zugang stopped", "good", 0, []string{"access/good"}, problem.SystemStopped, true},
+		{"Zugang stopped", "good", 0, []string{"access/good"}, "system_stopped.access", true},
 		{"another system stopped", "good", 0, []string{"system/s2", "system/", "system/s"}, "", true},
 		{"another Zugang stopped", "good", 0, []string{"access/two", "access/", "access/goo"}, "", true},
 	} {
@@ -251,7 +251,7 @@ func TestReloadFails(t *testing.T) {
 		if err := s.Reload(ctx); err != nil || s.Snapshot() == old || told != 1 || s.Snapshot().Epoch != old.Epoch+1 {
 			t.Errorf("afterwards: %v, told %d times", err, told)
 		}
-		if _, err := s.Snapshot().Admit([]byte("key 1"), now); key(err) != problem.SystemStopped {
+		if _, err := s.Snapshot().Admit([]byte("key 1"), now); key(err) != "system_stopped.all" {
 			t.Errorf("%v", err)
 		}
 		same := s.Snapshot()

@@ -287,7 +287,7 @@ func numbered(s string, i int) bool {
 		before = before[k+1:]
 	}
 	for _, w := range []string{
-		"nr", "nummer", "rechnung", "aktenzeichen", "az", "kundennr", "bestellung", "artikel", "konto", "blz", "plz", "id",
+		"nr", "nummer", "rechnung", "auftrag", "vertrag", "teil", "charge", "aktenzeichen", "az", "kundennr", "bestellung", "artikel", "konto", "blz", "plz", "id",
 		"no", "number", "invoice", "order", "ref", "isbn", "ean", "betrag", "version", "iban",
 	} {
 		if len(before) >= len(w) && containsFold(before[len(before)-len(w):], w) {
