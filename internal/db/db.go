@@ -98,10 +98,10 @@ func openSQLite(ctx context.Context, c Config) (*DB, error) {
 		d.read, err = sql.Open("sqlite", dsn("&mode=ro&_pragma=query_only(ON)"))
 	} else {
 		// wal_autocheckpoint(0): moving pages from the WAL to the file is the Checkpointer's work, off the commit path.
-		d.write, err = sql.Open("sqlite", dsn("&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=wal_autocheckpoint(0)&_pragma=cache_size(-6144)&_txlock=immediate"))
+		d.write, err = sql.Open("sqlite", dsn("&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=wal_autocheckpoint(0)&_pragma=cache_size(-4096)&_txlock=immediate"))
 		if err == nil {
 			d.write.SetMaxOpenConns(1)
-			d.read, err = sql.Open("sqlite", dsn("&_pragma=query_only(ON)&_pragma=cache_size(-2048)"))
+			d.read, err = sql.Open("sqlite", dsn("&_pragma=query_only(ON)&_pragma=cache_size(-1024)"))
 		}
 	}
 	if err != nil {
