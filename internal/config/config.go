@@ -72,7 +72,7 @@ func (r *reader) at(n *yaml.Node, key string, args ...any) { r.wrong(n.Line, n.C
 
 // parse returns the root mapping of the file, nil where there is none.
 func parse(file string, data []byte) (*reader, *yaml.Node) {
-	r := &reader{file: file, lines: strings.Split(string(data), "\n")}
+	r := &reader{file: file, lines: splitLines(string(data))}
 	switch {
 	case len(data) > MaxFile:
 		r.wrong(0, 0, "config.too_large", "limit", lang.Bytes(MaxFile))
@@ -113,6 +113,11 @@ func parse(file string, data []byte) (*reader, *yaml.Node) {
 		return r, nil
 	}
 	return r, root
+}
+
+// splitLines splits a text as YAML counts its lines: at \n, \r\n, \r, and the line ends of Unicode.
+func splitLines(s string) []string {
+	return strings.Split(strings.NewReplacer("\r\n", "\n", "\r", "\n", "\u0085", "\n", "\u2028", "\n", "\u2029", "\n").Replace(s), "\n")
 }
 
 func invalidAt(b []byte) int {

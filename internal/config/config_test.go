@@ -140,7 +140,7 @@ func FuzzGoverning(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		st, err := ParseGoverning("fuzz.yaml", data, types())
 		if m, ok := errors.AsType[Mistakes](err); ok {
-			lines := strings.Split(string(data), "\n")
+			lines := splitLines(string(data))
 			for _, x := range m {
 				if x.Line > len(lines)+1 || x.Line < 0 || x.Col < 0 {
 					t.Errorf("place %d:%d lies outside the file", x.Line, x.Col)
